@@ -1,0 +1,102 @@
+"""What the lead's company did: its other leads, their activity, its deals with us."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from features.crm import Crm
+from features.feature import Feature
+from features.history import closing_known, days_between
+from features.plan import Plan
+
+_SPANS = (30, 90)
+
+
+def features(plan: Plan) -> tuple[Feature, ...]:
+    """The columns of `table`, in order."""
+    activity = tuple(
+        Feature(
+            f"siblings_in_{days}d",
+            "number",
+            "colleagues' activity",
+            f"colleagues were active {{value}} times in the last {days} days",
+            "times",
+        )
+        for days in _SPANS
+    )
+    return (
+        Feature("siblings", "number", "colleagues", "{value} colleagues are leads too"),
+        *activity,
+        Feature("account_won_deals", "number", "account's past deals", "the account has bought {value} times"),
+        Feature("account_won_amount", "number", "account's past deals", "the account has bought for {value}", "money"),
+        Feature("account_open_deals", "number", "account's open deals", "{value} other deals are open at the account"),
+    )
+
+
+def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
+    """The account of every lead-night: lead_id, as_of, and the columns of `features`. A lead without an account has no colleagues."""
+    housed = spine.filter(spine.account_id.notnull()).select("lead_id", "as_of", "account_id")
+    parts = (_siblings(crm, housed), _activity(crm, housed), _deals(crm, housed))
+    joined = spine.select("lead_id", "as_of")
+    for part in parts:
+        joined = joined.left_join(part, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
+    return joined.select("lead_id", "as_of", **{f.name: joined[f.name].fill_null(0) for f in features(plan)})
+
+
+def _siblings(crm: Crm, housed: ir.Table) -> ir.Table:
+    others = crm.leads.select("known_at", "created_at", sibling="lead_id", home="account_id")
+    known = housed.join(
+        others,
+        [
+            housed.account_id == others.home,
+            housed.lead_id != others.sibling,
+            others.known_at < housed.as_of,
+            others.created_at < housed.as_of,
+        ],
+    )
+    return known.group_by("lead_id", "as_of").agg(siblings=known.count())
+
+
+def _activity(crm: Crm, housed: ir.Table) -> ir.Table:
+    """All of the account's activity less the lead's own, so that each activity is read once per account and not once per colleague."""
+    leads = crm.leads.select(actor="lead_id", home="account_id")
+    inward = crm.activities.filter(crm.activities.direction == "in").select("lead_id", "occurred_at", "known_at")
+    deeds = inward.join(leads, inward.lead_id == leads.actor).select("actor", "home", "occurred_at", "known_at")
+    homes = housed.select("account_id", "as_of").distinct()
+    total = _counted(homes, deeds, homes.account_id == deeds.home, ("account_id", "as_of"))
+    own = _counted(housed, deeds, housed.lead_id == deeds.actor, ("lead_id", "as_of"))
+    joined = housed.left_join(total, ["account_id", "as_of"]).drop("account_id_right", "as_of_right")
+    joined = joined.left_join(own.rename(**{f"own_{days}": f"recent_{days}" for days in _SPANS}), ["lead_id", "as_of"])
+    sums = {f"siblings_in_{d}d": joined[f"recent_{d}"].fill_null(0) - joined[f"own_{d}"].fill_null(0) for d in _SPANS}
+    return joined.select("lead_id", "as_of", **sums)
+
+
+def _counted(keys: ir.Table, deeds: ir.Table, same: ir.BooleanValue, by: tuple[str, str]) -> ir.Table:
+    recent = keys.join(
+        deeds,
+        [
+            same,
+            deeds.known_at < keys.as_of,
+            deeds.occurred_at < keys.as_of,
+            deeds.occurred_at >= keys.as_of - ibis.interval(days=max(_SPANS)),
+        ],
+    )
+    age = days_between(recent.as_of, recent.occurred_at)
+    return recent.group_by(*by).agg(**{f"recent_{days}": recent.count(where=age <= days) for days in _SPANS})
+
+
+def _deals(crm: Crm, housed: ir.Table) -> ir.Table:
+    """Deals of the account's other leads, as they were known."""
+    homes = crm.leads.select(buyer="lead_id", lead_home="account_id")
+    deals = crm.deals.select("lead_id", "account_id", "outcome", "amount", opened=crm.deals.created_at, closing=closing_known(crm.deals))
+    placed = deals.left_join(homes, deals.lead_id == homes.buyer)
+    placed = placed.select("outcome", "amount", "opened", "closing", dealer="lead_id", home=ibis.coalesce(placed.account_id, placed.lead_home))
+    known = housed.join(placed, [housed.account_id == placed.home, housed.lead_id != placed.dealer, placed.opened < housed.as_of])
+    closed = ibis.and_(known.outcome != "open", known.closing < known.as_of)
+    won = ibis.and_(closed, known.outcome == "won")
+    return known.group_by("lead_id", "as_of").agg(
+        account_won_deals=known.count(where=won),
+        account_won_amount=known.amount.sum(where=won),
+        account_open_deals=known.count(where=ibis.or_(known.outcome == "open", known.closing >= known.as_of)),
+    )

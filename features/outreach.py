@@ -1,0 +1,129 @@
+"""What sales did to a lead, whether it answered, and how its owner, source and campaign have converted before."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from features.crm import Crm
+from features.engagement import known_activities
+from features.feature import Feature
+from features.history import closing_known, days_between, first_values
+from features.plan import Plan
+
+
+def features(plan: Plan) -> tuple[Feature, ...]:
+    """The columns of `table`, in order."""
+    touches = [
+        Feature(f"touches_{days}d", "number", "our touches", f"touched by us {{value}} times in the last {days} days", "times")
+        for days in plan.windows
+    ]
+    rates = [
+        Feature(f"rate_{name}", "number", f"{_plain(name)}'s past conversions", f"leads of this {_plain(name)} converted at {{value}}", "share")
+        for name in plan.rated
+    ]
+    return (
+        *touches,
+        Feature("touches_ever", "number", "our touches", "touched by us {value} times so far", "times"),
+        Feature("days_since_touch", "number", "our last touch", "last touched by us {value} days ago", "days"),
+        Feature("unanswered", "number", "unanswered touches", "{value} touches in a row without an answer", "times"),
+        Feature("hours_to_first_touch", "number", "speed to lead", "first touched {value} hours after it came in", "hours"),
+        Feature("hours_to_response", "number", "first response", "first answered {value} hours after it came in", "hours"),
+        *rates,
+    )
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix("_id").replace("_", " ")
+
+
+def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
+    """Outreach of every lead-night: lead_id, as_of, and the columns of `features`."""
+    joined = spine.select("lead_id", "as_of", "created_at", "owner_id")
+    for part in (_touches(crm, spine, plan), _answers(crm, spine)):
+        joined = joined.left_join(part, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
+    counts = [f.name for f in features(plan) if f.name.startswith("touches_")] + ["unanswered"]
+    known = joined.mutate(
+        **{name: joined[name].fill_null(0) for name in counts},
+        days_since_touch=days_between(joined.as_of, joined.last_touch),
+        hours_to_first_touch=days_between(joined.first_touch, joined.created_at) * 24.0,
+        hours_to_response=days_between(joined.first_answer, joined.created_at) * 24.0,
+    )
+    for name in plan.rated:
+        rate = conversion_rate(crm, spine, plan, name)
+        known = known.left_join(rate, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
+    return known.select("lead_id", "as_of", *(feature.name for feature in features(plan)))
+
+
+def _touches(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
+    seen = known_activities(crm, spine)
+    out = seen.filter(seen.direction == "out")
+    return out.group_by("lead_id", "as_of").agg(
+        **{f"touches_{days}d": out.count(where=out.age_days <= days) for days in plan.windows},
+        touches_ever=out.count(),
+        first_touch=out.occurred_at.min(),
+        last_touch=out.occurred_at.max(),
+    )
+
+
+def _answers(crm: Crm, spine: ir.Table) -> ir.Table:
+    """The lead's first activity after our first touch, and our touches since its last activity."""
+    seen = known_activities(crm, spine)
+    marks = seen.group_by("lead_id", "as_of").agg(
+        first_out=seen.occurred_at.min(where=seen.direction == "out"),
+        last_in=seen.occurred_at.max(where=seen.direction == "in"),
+    )
+    both = seen.join(marks.filter(marks.first_out.notnull()), ["lead_id", "as_of"])
+    return both.group_by("lead_id", "as_of").agg(
+        first_answer=both.occurred_at.min(where=ibis.and_(both.direction == "in", both.occurred_at >= both.first_out)),
+        unanswered=both.count(where=ibis.and_(both.direction == "out", ibis.or_(both.last_in.isnull(), both.occurred_at > both.last_in))),
+    )
+
+
+def conversion_rate(crm: Crm, spine: ir.Table, plan: Plan, name: str) -> ir.Table:
+    """How the ripe leads of a lead's own group (its source, campaign, first owner) had converted by each night.
+
+    A lead enters its group's rate once horizon and settle lag have passed since its creation, so that young leads do not count as lost; it
+    counts as converted when it was won within the horizon of its creation and we knew. The rate is smoothed towards the overall one by
+    `plan.smoothing` leads' worth of it (empirical Bayes with a fixed prior weight).
+
+    Returns
+    -------
+    lead_id, as_of, rate_<name>.
+    """
+    grouped = _groups(crm, plan, name)
+    cohort = _cohort(crm, grouped, plan)
+    nights = spine.select("as_of").distinct()
+    ripe = nights.join(cohort, [cohort.enters <= nights.as_of, cohort.known_at < nights.as_of])
+    won = ibis.and_(ripe.won_known.notnull(), ripe.won_known < ripe.as_of)
+    groups = ripe.group_by("as_of", "group").agg(leads=ripe.count(), wins=ripe.count(where=won))
+    overall = groups.group_by("as_of").agg(all_leads=groups.leads.sum(), all_wins=groups.wins.sum())
+    own = grouped.select("group", member="lead_id")
+    keys = spine.select("lead_id", "as_of")
+    placed = keys.left_join(own, keys.lead_id == own.member).select("lead_id", "as_of", "group")
+    joined = placed.left_join(groups, ["as_of", "group"]).drop("as_of_right", "group_right").left_join(overall, "as_of")
+    base = joined.all_wins.cast("float64") / joined.all_leads.cast("float64").nullif(0.0)
+    leads, wins = joined.leads.fill_null(0).cast("float64"), joined.wins.fill_null(0).cast("float64")
+    return joined.select("lead_id", "as_of", **{f"rate_{name}": (wins + plan.smoothing * base) / (leads + plan.smoothing)})
+
+
+def _groups(crm: Crm, plan: Plan, name: str) -> ir.Table:
+    """lead_id and the group it came in with: a later owner must not take over an earlier one's record."""
+    today = crm.leads.select("lead_id", group=crm.leads[name].cast("string"))
+    if name not in plan.tracked:
+        return today
+    firsts = first_values(crm, name).select("entered", first_lead="lead_id")
+    joined = today.left_join(firsts, today.lead_id == firsts.first_lead)
+    return joined.select("lead_id", group=joined.first_lead.notnull().ifelse(joined.entered, joined.group))
+
+
+def _cohort(crm: Crm, grouped: ir.Table, plan: Plan) -> ir.Table:
+    """group, known_at, enters (when the lead's own horizon is ripe), won_known (null when not won within it)."""
+    horizon = ibis.interval(days=plan.timeline.horizon_days)
+    gap = ibis.interval(days=plan.timeline.horizon_days + plan.timeline.settle_days)
+    won = crm.deals.filter(crm.deals.outcome == "won").select("closed_at", buyer="lead_id", closing=closing_known(crm.deals))
+    leads = crm.leads.select("lead_id", "created_at", "known_at")
+    within = leads.join(won, [leads.lead_id == won.buyer, won.closed_at < leads.created_at + horizon])
+    wins = within.group_by("lead_id").agg(won_known=within.closing.min())
+    joined = leads.left_join(wins, "lead_id").drop("lead_id_right").join(grouped, "lead_id")
+    return joined.select("group", "known_at", "won_known", enters=joined.created_at + gap)

@@ -1,0 +1,12 @@
+"""From features to a probability one can stake a call on.
+
+encoding     columns of a training table as numbers, the same tomorrow as today
+  ├── baseline   the points table sales uses today, and a logistic model
+  ├── scorer     boosted trees; and the scorer: a model, its calibration, its features
+  ├── calibration  tuning
+  └── metrics    lift, precision and gain at capacity, log-loss, reliability, with intervals
+backtest  race   rolling origin; every model in every fold, the best one refitted
+gate             champion against challenger on the same rows
+reasons  ranking  outcomes  plots
+registry         the only file that knows MLflow
+"""

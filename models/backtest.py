@@ -1,0 +1,155 @@
+"""Rolling-origin folds with a gap of one horizon: every judgement is made on nights that came later, of leads that the past does not hold.
+
+Each fold judges a quarter of the leads, drawn by their id, and learns from the other three quarters. Keeping out of the past *whoever is still open
+later* would be simpler and wrong: those are the leads that did not convert, and a past without them looks too rosy.
+
+nights:  |---- past: learn ----|== gap: horizon + settle lag ==|-- test --|
+                                                                (next fold: everything one block later)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.feature import Feature
+from features.problem import Problem
+from features.timeline import Timeline
+from models.metrics import Judged
+
+Floats = NDArray[np.float64]
+QUARTERS = 4
+Fit = Callable[[pd.DataFrame, Sequence[Feature]], Any]
+
+
+def quarter_of(lead_ids: pd.Series) -> NDArray[np.int64]:
+    """Which quarter of the leads each belongs to, by its id alone: the same in every fold, run and machine."""
+    codes, distinct = pd.factorize(lead_ids)
+    return np.asarray((pd.util.hash_array(distinct.to_numpy(dtype=object)) % QUARTERS).astype(np.int64)[codes])
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A block of later nights to judge on, and the newest night that may be learned from; `number` says which quarter of the leads is judged."""
+
+    number: int
+    learn_until: pd.Timestamp
+    first: pd.Timestamp
+    last: pd.Timestamp
+
+    def past(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What could have been learned: nights before the gap, without any snapshot of a lead that is judged."""
+        return frame[(frame["as_of"] <= self.learn_until).to_numpy() & ~self._judged(frame)]
+
+    def test(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The later block, of the leads that are judged."""
+        return frame[((frame["as_of"] >= self.first) & (frame["as_of"] <= self.last)).to_numpy() & self._judged(frame)]
+
+    def _judged(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        return quarter_of(frame["lead_id"]) == self.number % QUARTERS
+
+
+def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fold]:
+    """Split the later half of what can be judged into k blocks, each with its past.
+
+    Parameters
+    ----------
+    nights : the distinct as-of dates of the examples.
+    k : how many blocks. Fewer, if there are fewer nights.
+
+    Raises
+    ------
+    Problem : history is too short for a single night with a past.
+
+    >>> weeks = list(pd.date_range("2025-01-01", periods=40, freq="7D"))
+    >>> [(fold.learn_until.strftime("%m-%d"), fold.first.strftime("%m-%d")) for fold in folds(weeks, Timeline(horizon_days=30, settle_days=5), 2)]
+    [('03-05', '04-09'), ('06-04', '07-09')]
+    """
+    ordered = sorted(set(nights))
+    gap = timedelta(days=timeline.horizon_days + timeline.settle_days)
+    span = ordered[-1] - ordered[0]
+    if span <= gap:
+        raise Problem(
+            f"History is too short to be tested: the ripe nights run from {ordered[0]:%Y-%m-%d} to {ordered[-1]:%Y-%m-%d}, and a test needs more "
+            f"than {gap.days} days between (horizon {timeline.horizon_days} and settle lag {timeline.settle_days}). "
+            "Extract more history, or shorten the horizon."
+        )
+    earliest = ordered[0] + gap + (span - gap) / 2
+    later = [night for night in ordered if night >= earliest]
+    blocks = [block for block in np.array_split(np.arange(len(later)), min(k, len(later))) if len(block)]
+    return [Fold(n, later[block[0]] - gap, later[block[0]], later[block[-1]]) for n, block in enumerate(blocks)]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What every racer said of nights it had not seen: the test rows of all folds, pooled.
+
+    Parameters
+    ----------
+    rows : lead_id, as_of, converted, weight, fold.
+    log_odds : racer -> one number a row.
+    skipped : why folds were left out.
+    """
+
+    folds: tuple[Fold, ...]
+    rows: pd.DataFrame
+    log_odds: Mapping[str, Floats]
+    skipped: tuple[str, ...] = ()
+
+    def judged(self, racer: str, log_odds: Floats | None = None) -> Judged:
+        """One racer's predictions beside the outcomes."""
+        return self._of(self.rows, self.log_odds[racer] if log_odds is None else log_odds)
+
+    def judged_fold(self, racer: str, fold: int) -> Judged:
+        """The same for one fold."""
+        inside = (self.rows["fold"] == fold).to_numpy()
+        return self._of(self.rows[inside], self.log_odds[racer][inside])
+
+    @staticmethod
+    def _of(rows: pd.DataFrame, log_odds: Floats) -> Judged:
+        return Judged(
+            rows["converted"].to_numpy(dtype=bool),
+            log_odds,
+            rows["weight"].to_numpy(dtype=float),
+            rows["lead_id"].to_numpy(dtype=object),
+            rows["as_of"].to_numpy(),
+        )
+
+
+def run(
+    frame: pd.DataFrame, features: Sequence[Feature], timeline: Timeline, racers: Mapping[str, Fit], k: int, tell: Callable[[float, str], None]
+) -> Backtest:
+    """Let every racer learn each fold's past and speak on its later nights.
+
+    Parameters
+    ----------
+    frame : examples, see `features.examples.training`.
+    racers : name -> a function that learns (frame, features) and returns something with `log_odds(frame)`.
+
+    Raises
+    ------
+    Problem : no fold can be judged.
+    """
+    parts: list[pd.DataFrame] = []
+    said: dict[str, list[Floats]] = {name: [] for name in racers}
+    kept, skipped = [], []
+    every = folds(list(frame["as_of"].unique()), timeline, k)
+    for fold in every:
+        past, test = fold.past(frame), fold.test(frame)
+        if min(past["converted"].sum(), (~past["converted"].astype(bool)).sum(), test["converted"].sum()) < 5:
+            skipped.append(f"The fold from {fold.first:%Y-%m-%d} has too few conversions in its past or its test to be judged.")
+            continue
+        for number, (name, fit) in enumerate(racers.items()):
+            tell((fold.number + number / len(racers)) / len(every), f"fold {fold.number + 1} of {len(every)}, {name}")
+            said[name].append(fit(past, features).log_odds(test))
+        parts.append(test[["lead_id", "as_of", "converted", "weight"]].assign(fold=fold.number))
+        kept.append(fold)
+    if not kept:
+        raise Problem(f"No later block of nights can be judged. {skipped[0]} Extract more history, or lower [training] folds.")
+    return Backtest(tuple(kept), pd.concat(parts, ignore_index=True), {n: np.concatenate(z) for n, z in said.items()}, tuple(skipped))

@@ -1,0 +1,77 @@
+"""The pictures of a training: gain, lift, reliability, score over time, importance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from models.calibration import sigmoid
+from models.metrics import Judged, gain_curve, reliability_table
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+
+
+def _blank(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def gain(racers: Mapping[str, Judged]) -> Figure:
+    """How many of the conversions are found by working the best share of the leads."""
+    figure, axes = _blank("Gain: fewer leads for the same deals", "share of leads worked, best first", "share of conversions found")
+    for (name, rows), colour in zip(racers.items(), _COLOURS, strict=False):
+        curve = gain_curve(rows)
+        axes.plot(curve["worked"], curve["found"], label=name, color=colour)
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="random order")
+    axes.legend(frameon=False)
+    return figure
+
+
+def lift(racers: Mapping[str, Judged]) -> Figure:
+    """How many times the average rate the best share converts at."""
+    figure, axes = _blank("Lift over working at random", "share of leads worked, best first", "conversion rate over the average")
+    for (name, rows), colour in zip(racers.items(), _COLOURS, strict=False):
+        curve = gain_curve(rows).iloc[2:]
+        axes.plot(curve["worked"], curve["found"] / curve["worked"], label=name, color=colour)
+    axes.axhline(1, color="0.6", linestyle="--", label="random order")
+    axes.legend(frameon=False)
+    return figure
+
+
+def reliability(rows: Judged) -> Figure:
+    """Of the leads that were given 30 %, did 30 % convert?"""
+    table = reliability_table(rows)
+    figure, axes = _blank("Reliability on later nights", "predicted probability", "share that converted (95 % interval)")
+    spread = np.clip(np.array([table["realised"] - table["low"], table["high"] - table["realised"]]), 0, None)
+    axes.errorbar(table["predicted"], table["realised"], yerr=spread, fmt="o", color=_COLOURS[0], capsize=3)
+    top = float(max(table["predicted"].max(), table["high"].max()))
+    axes.plot([0, top], [0, top], color="0.6", linestyle="--")
+    return figure
+
+
+def over_time(rows: Judged) -> Figure:
+    """Mean probability beside the realised rate, night by night."""
+    frame = pd.DataFrame({"night": rows.night, "predicted": sigmoid(rows.log_odds), "realised": rows.converted.astype(float)})
+    nights = frame.groupby("night").mean()
+    figure, axes = _blank("Score over time", "night", "mean of the night")
+    for (name, values), colour in zip(nights.items(), _COLOURS, strict=False):
+        axes.plot(nights.index, values, label=name, color=colour)
+    axes.tick_params(axis="x", labelrotation=30)
+    axes.legend(frameon=False)
+    return figure
+
+
+def importance(contributions: pd.DataFrame, most: int = 15) -> Figure:
+    """Which fields move the scores: mean size of their contribution to the log-odds."""
+    mean = contributions.drop(columns="bias").abs().mean().sort_values().tail(most)
+    figure, axes = _blank("What moves the score", "mean contribution to the log-odds", "")
+    axes.barh(mean.index, mean, color=_COLOURS[0])
+    return figure

@@ -1,0 +1,126 @@
+"""Points table, logistic model and boosted trees run every fold; the best of them, refitted on everything ripe, becomes the challenger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.feature import Feature
+from features.plan import Plan
+from models.backtest import Backtest, Fit, folds, run
+from models.baseline import PointsTable, fit_logistic, fit_points
+from models.calibration import Calibration, choose, log_loss_of
+from models.metrics import Estimate, evaluate, measures
+from models.scorer import Scorer, fit_boosted
+from models.tuning import tune
+
+_ROWS = 150_000
+_JUDGED = 60_000
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The challenger, and everything that says how far to believe it."""
+
+    scorer: Scorer
+    backtest: Backtest
+    metrics: dict[str, dict[str, Estimate]]
+    leader: str
+    params: dict[str, Any]
+    points: pd.DataFrame
+
+    def fold_metrics(self, fold: int) -> dict[str, float]:
+        """The leader's figures on one fold."""
+        rows = self.backtest.judged_fold(self.leader, fold)
+        return {name: value for name, measure in measures(rows).items() if np.isfinite(value := measure(rows.weight))}
+
+
+def learn(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    plan: Plan,
+    known_until: datetime,
+    value: float | None = None,
+    seed: int = 7,
+    k: int = 4,
+    trials: int = 8,
+    progress: Callable[[float, str], None] = lambda share, words: None,
+) -> Learned:
+    """Race, choose, calibrate, refit.
+
+    Parameters
+    ----------
+    frame : examples in the order of lead and night; beyond 150,000 every n-th is learned from, which spaces each lead's nights evenly.
+    known_until : end of the extract.
+    k : folds of the backtest.
+    trials : settings tried by the search.
+    """
+    every = max(1, -(-len(frame) // _ROWS))
+    thin = frame.iloc[::every].reset_index(drop=True)
+    timeline = plan.timeline
+    progress(0.0, "searching for parameters in the past")
+    first = folds(list(thin["as_of"].unique()), timeline, k)[0]
+    params = tune(first.past(thin), features, timeline, trials, seed)
+    racers: dict[str, Fit] = {
+        "points table": partial(fit_points, seed=seed),
+        "logistic": partial(fit_logistic, seed=seed),
+        "boosted trees": partial(fit_boosted, seed=seed, params=params),
+    }
+    backtest = run(thin, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
+    leader = min(racers, key=lambda name: _loss(backtest, name))
+    calibration = _calibrate(backtest, leader)
+    progress(0.7, "measuring with intervals")
+    metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
+    progress(0.9, f"learning {leader} on everything ripe")
+    model = racers[leader](thin, features)
+    points = model if isinstance(model, PointsTable) else fit_points(thin, features, seed)
+    scorer = Scorer(
+        model,
+        calibration,
+        plan,
+        tuple(features),
+        pd.Timestamp(frame["as_of"].max()).to_pydatetime(),
+        known_until,
+        float(np.average(frame["converted"].astype(float), weights=frame["weight"])),
+        usual_values(thin, features),
+        value,
+    )
+    return Learned(scorer, backtest, metrics, leader, params, points.table())
+
+
+def _loss(backtest: Backtest, name: str) -> float:
+    rows = backtest.judged(name)
+    return log_loss_of(rows.converted, rows.log_odds, rows.weight)
+
+
+def _calibrate(backtest: Backtest, name: str) -> Calibration:
+    rows = backtest.judged(name)
+    return choose(rows.log_odds, rows.converted, rows.weight, backtest.rows["fold"].to_numpy())
+
+
+def _thinned(backtest: Backtest) -> Backtest:
+    """Whole nights at even distances, so that lists keep their length and intervals take seconds."""
+    every = max(1, -(-len(backtest.rows) // _JUDGED))
+    kept = backtest.rows["as_of"].isin(sorted(backtest.rows["as_of"].unique())[::every]).to_numpy()
+    odds = {name: z[kept] for name, z in backtest.log_odds.items()}
+    return Backtest(backtest.folds, backtest.rows[kept].reset_index(drop=True), odds, backtest.skipped)
+
+
+def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Any]:
+    """What is usual: the median of a number, the most frequent value of anything else; None when mostly missing."""
+    usual: dict[str, Any] = {}
+    for feature in features:
+        values = frame[feature.name].dropna()
+        if values.empty:
+            usual[feature.name] = None
+        elif feature.kind in ("number", "flag"):
+            usual[feature.name] = float(values.median())
+        else:
+            usual[feature.name] = str(values.mode().iloc[0])
+    return usual

@@ -1,0 +1,98 @@
+"""Signed contributions per field, in the words of a rep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.feature import Feature
+
+Reason = dict[str, Any]
+_SMALLEST = 0.05
+
+
+def fields(contributions: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
+    """Contributions summed per field a rep knows, and "bias": rows still sum to the log-odds.
+
+    >>> features = (Feature("a_7d", "number", "opens", ""), Feature("a_30d", "number", "opens", ""))
+    >>> fields(pd.DataFrame({"a_7d": [1.0], "a_30d": [0.5], "bias": [-2.0]}), features).iloc[0].to_dict()
+    {'bias': -2.0, 'opens': 1.5}
+    """
+    field = {feature.name: feature.field for feature in features}
+    summed = contributions.T.groupby(lambda name: field.get(str(name), str(name))).sum().T
+    return summed[["bias", *(name for name in summed.columns if name != "bias")]]
+
+
+def reasons(
+    contributions: pd.DataFrame, frame: pd.DataFrame, features: Sequence[Feature], usual: Mapping[str, Any], most_for: int = 3, most_against: int = 2
+) -> list[list[Reason]]:
+    """Why each lead is where it is: at most three reasons for and two against, the strongest first.
+
+    Parameters
+    ----------
+    contributions : one row a lead, one column a feature, and "bias"; see `models.scorer.Scorer.contributions`.
+    frame : the same leads' features, for the words.
+    usual : what each feature usually is, for the comparison.
+
+    Returns
+    -------
+    Per lead, a list of {field, words, contribution}; a contribution under 0.05 of log-odds is noise and is not told.
+    """
+    summed = fields(contributions, features).drop(columns="bias")
+    by_field: dict[str, list[Feature]] = {}
+    for feature in features:
+        if feature.name in contributions.columns:
+            by_field.setdefault(feature.field, []).append(feature)
+    names, values = list(summed.columns), summed.to_numpy()
+    order = np.argsort(-values, axis=1, kind="stable")
+    words = _Words(contributions, frame, usual)
+    told = []
+    for row in range(len(values)):
+        best = [at for at in order[row, :most_for] if values[row, at] >= _SMALLEST]
+        worst = [at for at in order[row, : -most_against - 1 : -1] if values[row, at] <= -_SMALLEST]
+        told.append(
+            [
+                {"field": names[at], "words": words.of(row, by_field[names[at]]), "contribution": round(float(values[row, at]), 4)}
+                for at in [*best, *worst]
+            ]
+        )
+    return told
+
+
+class _Words:
+    """Phrases for the strongest feature of a field, with the lead's value and the usual one."""
+
+    def __init__(self, contributions: pd.DataFrame, frame: pd.DataFrame, usual: Mapping[str, Any]) -> None:
+        self.strength = {name: contributions[name].abs().to_numpy() for name in contributions.columns}
+        self.values = {name: frame[name].to_numpy() for name in contributions.columns if name in frame}
+        self.usual = usual
+
+    def of(self, row: int, features: list[Feature]) -> str:
+        feature = max(features, key=lambda one: self.strength[one.name][row])
+        value, usual = self.values[feature.name][row], self.usual.get(feature.name)
+        if _missing(value):
+            return f"no {feature.field} known"
+        said = feature.words.format(value=_shown(value, feature))
+        return said if usual is None or _shown(usual, feature) == _shown(value, feature) else f"{said} (usual: {_shown(usual, feature)})"
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+def _shown(value: Any, feature: Feature) -> str:
+    """A value as a person says it.
+
+    >>> _shown(0.0734, Feature("r", "number", "rate", "", "share")), _shown(3.0, Feature("n", "number", "n", "")), _shown(1.26, Feature("d", "number", "", ""))
+    ('7.3 %', '3', '1.3')
+    """
+    if feature.kind == "flag":
+        return "yes" if value else "no"
+    if feature.kind != "number":
+        return str(value)[:80]
+    if feature.unit == "share":
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.1f}"

@@ -1,0 +1,197 @@
+"""The only file that knows MLflow: runs, models, champion and challenger."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from features.problem import Problem
+from models.scorer import Scorer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from models.metrics import Estimate
+
+_REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
+_SERVED = '''\
+"""What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+from models.scorer import Scorer
+
+
+class Served(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        self.scorer = Scorer.load(Path(context.artifacts["scorer"]))
+
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        return self.scorer.probability(model_input)
+
+
+mlflow.models.set_model(Served())
+'''
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered model on this machine: its version, the run it came from, and its folder's scorer."""
+
+    version: str
+    run_id: str
+    scorer: Scorer
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that a training leaves behind.
+
+    Parameters
+    ----------
+    params, metrics, tags, figures, texts : logged under their names; metrics with their intervals as NAME, NAME_low and NAME_high.
+    folds : the same metrics, fold by fold, logged as nested runs.
+    scorer : the model.
+    example : a few rows of features, for signature and input example.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Estimate]
+    folds: Mapping[str, Mapping[str, float]]
+    scorer: Scorer
+    example: pd.DataFrame
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """Runs and versions of one company's model.
+
+    Parameters
+    ----------
+    uri : MLflow tracking URI. With SQLite, artifacts lie beside the database.
+    name : of experiment and registered model.
+    """
+
+    def __init__(self, uri: str, name: str = "leadscore") -> None:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        self.uri, self.name, self.mlflow = uri, name, mlflow
+        try:
+            mlflow.set_tracking_uri(uri)
+            self.client = mlflow.MlflowClient(uri)
+            if self.client.get_experiment_by_name(name) is None:
+                self.client.create_experiment(name, artifact_location=_artifacts(uri))
+        except MlflowException as error:
+            raise Problem(f"The tracking server {uri} cannot be reached: start it, or correct `tracking` in leadscore.toml.") from error
+
+    def log(self, training: Training) -> str:
+        """Log a training as one run with a nested run a fold, register its model, and return the new version."""
+        mlflow = self.mlflow
+        mlflow.set_experiment(self.name)
+        with mlflow.start_run(run_name=training.name, tags=dict(training.tags)) as run:
+            mlflow.log_params({key: str(value)[:500] for key, value in training.params.items()})
+            for name, estimate in training.metrics.items():
+                mlflow.log_metrics({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
+            for name, figure in training.figures.items():
+                mlflow.log_figure(figure, f"plots/{name}.png")
+            for name, text in training.texts.items():
+                mlflow.log_text(text, name)
+            for fold, metrics in training.folds.items():
+                with mlflow.start_run(run_name=fold, nested=True):
+                    mlflow.log_metrics(dict(metrics))
+            uri = self._log_model(training)
+        made = mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run.info.run_id})
+        return str(made.version)
+
+    def _log_model(self, training: Training) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            training.scorer.save(Path(folder) / "scorer")
+            served = Path(folder) / "served.py"
+            served.write_text(_SERVED, encoding="utf-8")
+            signature = self.mlflow.models.infer_signature(training.example, training.scorer.probability(training.example))
+            logged = self.mlflow.pyfunc.log_model(
+                name="scorer",
+                python_model=str(served),
+                artifacts={"scorer": str(Path(folder) / "scorer")},
+                signature=signature,
+                input_example=training.example,
+                pip_requirements=_REQUIREMENTS,
+            )
+        return str(logged.model_uri)
+
+    def champion(self) -> Champion:
+        """The model in use.
+
+        Raises
+        ------
+        Problem : there is none yet.
+        """
+        found = self.champion_or_none()
+        if found is None:
+            raise Problem("There is no champion yet: run `leadscore train` first.")
+        return found
+
+    def champion_or_none(self) -> Champion | None:
+        """The model in use, if there is one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._fetched(self.client.get_model_version_by_alias(self.name, "champion"))
+        except MlflowException:
+            return None
+
+    def champion_at(self, night: str) -> Champion:
+        """The newest model that had been promoted from data known by a night (an ISO instant).
+
+        Raises
+        ------
+        Problem : no model is that old.
+        """
+        promoted = [
+            version
+            for version in self.client.search_model_versions(f"name='{self.name}'")
+            if version.tags.get("promoted") == "true" and version.tags["known_until"] <= night
+        ]
+        if not promoted:
+            raise Problem(
+                f"No model had been trained by {night[:10]}: run `leadscore train --as-of {night[:10]}` first, so that the night is scored as it would have been."
+            )
+        return self._fetched(max(promoted, key=lambda version: (version.tags["known_until"], int(version.version))))
+
+    def _fetched(self, version: Any) -> Champion:
+        folder = Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
+        return Champion(str(version.version), str(version.run_id or version.tags.get("run")), Scorer.load(folder / "artifacts" / "scorer"))
+
+    def promote(self, version: str, promoted: bool, reasons: tuple[str, ...]) -> None:
+        """Record the gate's decision as tags; the champion alias moves only if it promotes."""
+        self.client.set_model_version_tag(self.name, version, "promoted", str(promoted).lower())
+        self.client.set_model_version_tag(self.name, version, "gate", "; ".join(reasons)[:4000])
+        self.client.set_registered_model_alias(self.name, "champion" if promoted else "challenger", version)
+
+    def run_metrics(self, run_id: str) -> dict[str, float]:
+        """The figures of the run that a model came from."""
+        return dict(self.client.get_run(run_id).data.metrics)
+
+
+def _artifacts(uri: str) -> str | None:
+    """Beside the SQLite file; a server decides for itself."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.as_uri()

@@ -1,0 +1,196 @@
+"""Boosted trees; and the scorer: a model, its calibration, and the features it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.feature import Feature
+from features.plan import Plan
+from models.backtest import QUARTERS, quarter_of
+from models.baseline import LinearModel, PointsTable, by_feature
+from models.calibration import Calibration, sigmoid
+from models.encoding import Encoder
+
+Floats = NDArray[np.float64]
+
+DEFAULTS: dict[str, Any] = {
+    "learning_rate": 0.04,
+    "num_leaves": 12,
+    "min_data_in_leaf": 300,
+    "feature_fraction": 0.3,
+    "bagging_fraction": 0.5,
+    "lambda_l2": 50.0,
+    "max_bin": 63,
+}
+"""Slow, small-leaved and strongly held: snapshots of a lead repeat each other, so a leaf needs many of them before it has seen many leads."""
+_FIXED = {"objective": "binary", "verbosity": -1, "bagging_freq": 1, "deterministic": True, "force_row_wise": True, "num_threads": 2}
+_MOST_ROUNDS, _PATIENCE = 900, 50
+_LEAVES_FOR = 200
+
+
+class Model(Protocol):
+    """What every racer can do."""
+
+    name: str
+
+    def log_odds(self, frame: pd.DataFrame) -> Floats:
+        """One number an example."""
+        ...
+
+    def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What each feature adds to the log-odds, and "bias"."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write it as text."""
+        ...
+
+
+@dataclass(frozen=True)
+class BoostedModel:
+    """LightGBM on encoded columns, stored as its own text format."""
+
+    encoder: Encoder
+    booster: lgb.Booster
+    name: str = "boosted trees"
+
+    def log_odds(self, frame: pd.DataFrame) -> Floats:
+        """One number an example."""
+        return np.asarray(self.booster.predict(self.encoder.transform(frame), raw_score=True), dtype=float)
+
+    def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Exact TreeSHAP values, summed per feature, and "bias". Source: Lundberg et al. (2020)."""
+        each = np.asarray(self.booster.predict(self.encoder.transform(frame), pred_contrib=True), dtype=float)
+        return by_feature(each[:, :-1], self.encoder, each[:, -1], frame.index)
+
+    def importance(self) -> pd.Series:
+        """Total gain a feature, largest first."""
+        gain = pd.Series(self.booster.feature_importance("gain"), index=[c.feature for c in self.encoder.columns])
+        return gain.groupby(level=0).sum().sort_values(ascending=False)
+
+    def save(self, folder: Path) -> None:
+        """Write model.lgb and encoder.json."""
+        (folder / "model.lgb").write_text(self.booster.model_to_string(), encoding="utf-8")
+        (folder / "encoder.json").write_text(json.dumps(self.encoder.to_dict(), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        encoder = Encoder.from_dict(json.loads((folder / "encoder.json").read_text(encoding="utf-8")))
+        return cls(encoder, lgb.Booster(model_str=(folder / "model.lgb").read_text(encoding="utf-8")))
+
+
+def fit_boosted(
+    frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, params: dict[str, Any] | None = None, rounds: int | None = None
+) -> BoostedModel:
+    """Boosted trees with as many rounds as help on leads held out, then learned on all of them.
+
+    Parameters
+    ----------
+    params : LightGBM parameters over `DEFAULTS`.
+    rounds : fixed number of rounds; then nothing is held back.
+    """
+    encoder = Encoder.fit(frame, features)
+    values, converted = encoder.transform(frame), frame["converted"].to_numpy(dtype=float)
+    weight = frame["weight"].to_numpy(dtype=float)
+    settings = {**_FIXED, **DEFAULTS, **(params or {}), "seed": seed}
+    settings["min_data_in_leaf"] = max(5, min(settings["min_data_in_leaf"], len(frame) // _LEAVES_FOR))
+    if rounds is None:
+        rounds = _rounds(frame, values, converted, weight, settings)
+    booster = lgb.train(settings, lgb.Dataset(values, converted, weight=weight, params={"max_bin": settings["max_bin"], "verbosity": -1}), rounds)
+    return BoostedModel(encoder, booster)
+
+
+def _rounds(frame: pd.DataFrame, values: Floats, converted: Floats, weight: Floats, settings: dict[str, Any]) -> int:
+    """Early stopping on a quarter of the leads. Stopping on the newest nights instead mistakes a moving base rate for overfitting."""
+    judged = quarter_of(frame["lead_id"]) == frame["lead_id"].nunique() % QUARTERS
+    if min(converted[judged].sum(), converted[~judged].sum()) < 10:
+        return 100
+    bins = {"max_bin": settings["max_bin"], "verbosity": -1}
+    learn = lgb.Dataset(values[~judged], converted[~judged], weight=weight[~judged], params=bins)
+    judge = lgb.Dataset(values[judged], converted[judged], weight=weight[judged], reference=learn)
+    found = lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)])
+    # More leads bear more rounds: those left out above come back for the last fit.
+    return max(int(found.best_iteration * np.sqrt(len(frame) / (~judged).sum())), 20)
+
+
+_MODELS: dict[str, Any] = {"points table": PointsTable, "logistic": LinearModel, "boosted trees": BoostedModel}
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """All that a night needs: the model, its calibration, the plan of its features, and what is usual.
+
+    Parameters
+    ----------
+    last_night : the newest night it learned from; later ones are honest judges of it.
+    known_until : the end of the extract it learned from. It may score any night after that, and no earlier one.
+    usual : per feature, the median or most frequent value among the training leads: what a reason compares with.
+    value : average amount of a won deal; None when no amounts are known.
+    """
+
+    model: Model
+    calibration: Calibration
+    plan: Plan
+    features: tuple[Feature, ...]
+    last_night: datetime
+    known_until: datetime
+    base_rate: float
+    usual: dict[str, Any] = field(default_factory=dict)
+    value: float | None = None
+
+    def log_odds(self, frame: pd.DataFrame) -> Floats:
+        """Calibrated log-odds."""
+        return self.calibration.apply(self.model.log_odds(frame))
+
+    def probability(self, frame: pd.DataFrame) -> Floats:
+        """How likely each lead is to convert within the horizon."""
+        return sigmoid(self.log_odds(frame))
+
+    def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
+        each = self.model.contributions(frame) * self.calibration.slope
+        return each.assign(bias=each["bias"] + self.calibration.intercept)
+
+    def save(self, folder: Path) -> None:
+        """Write scorer.json and the model's own files."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save(folder)
+        stored = {
+            "model": self.model.name,
+            "calibration": asdict(self.calibration),
+            "plan": self.plan.to_dict(),
+            "features": [asdict(f) for f in self.features],
+            "last_night": self.last_night.isoformat(),
+            "known_until": self.known_until.isoformat(),
+            "base_rate": self.base_rate,
+            "usual": self.usual,
+            "value": self.value,
+        }
+        (folder / "scorer.json").write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Scorer:
+        """Read what `save` wrote; nothing stored is ever executed."""
+        stored = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
+        return cls(
+            _MODELS[stored["model"]].load(folder),
+            Calibration(**stored["calibration"]),
+            Plan.from_dict(stored["plan"]),
+            tuple(Feature(**one) for one in stored["features"]),
+            datetime.fromisoformat(stored["last_night"]),
+            datetime.fromisoformat(stored["known_until"]),
+            stored["base_rate"],
+            stored["usual"],
+            stored["value"],
+        )

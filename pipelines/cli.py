@@ -1,0 +1,243 @@
+"""`leadscore ...`: every command a person or a schedule types.
+
+Exit codes: 0 done, 1 failed, 2 misused, 3 done with something quarantined or refused. Nothing heavy is imported until a command needs it,
+so that `leadscore --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+app = typer.Typer(
+    name="leadscore",
+    help="Which open leads are worth a call tonight, why, and how far to believe it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Your configuration file.", envvar="LEADSCORE_CONFIG")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of words for people.")]
+NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night to work as of; default: the newest.")]
+DEFAULT_CONFIG = Path("leadscore.toml")
+
+
+@app.command()
+def demo(
+    leads: Annotated[int, typer.Option(help="How many leads the made-up company has.", min=500)] = 20_000,
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path(".leadscore/demo"),
+    seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Make up a company, extract, train, score, and show tonight's ranked list. Needs no data of yours."""
+    _prepare(folder / ".leadscore")
+    from pipelines.demonstration import demonstrate
+
+    _finish(demonstrate(folder, leads, seed), as_json, refused_is_fine=True)
+
+
+@app.command()
+def init(
+    source: Annotated[Path, typer.Option("--from", help="Folder, DuckDB file or SQLite file with your tables.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing configuration.")] = False,
+) -> None:
+    """Look at your tables and write a commented leadscore.toml with a guess of what each column means."""
+    from features.problem import Problem
+    from pipelines.crm.guess import guess
+
+    if config.exists() and not force:
+        raise Problem(f"{config} exists already: add --force to overwrite it, or --config to write another file.")
+    text = guess(source)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text, encoding="utf-8")
+    typer.echo(f"Wrote {config}. Read its comments, correct what is guessed wrong, then run `leadscore check --config {config}`.")
+
+
+@app.command()
+def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Say in words what is wrong with the configuration, before anything is read or written."""
+    from pipelines.crm.guess import check as findings_of
+
+    findings = findings_of(_settings(config))
+    if as_json:
+        typer.echo(json.dumps({"findings": findings}))
+    else:
+        typer.echo("\n".join(f"- {line}" for line in findings) or f"{config} is fine: run `leadscore extract`, then `leadscore train`.")
+    raise typer.Exit(3 if findings else 0)
+
+
+@app.command()
+def extract(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Read the company's tables, refuse what is malformed with a reason, and keep the rest."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.extract import extract as flow
+
+    _finish(flow(config), as_json)
+
+
+@app.command()
+def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+    """Learn from past nights whose outcome is known, test it on later ones, and promote it only if it is better."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.train import train as flow
+
+    _finish(flow(config, _day(as_of)), as_json)
+
+
+@app.command()
+def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+    """Rank the open leads of a night with reasons, and write the list that sales works from."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.score import score as flow
+
+    _finish(flow(config, _day(as_of)), as_json)
+
+
+@app.command()
+def review(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Count what was scored and listed, and judge the nights whose outcome is known by now."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.review import review as flow
+
+    _finish(flow(config), as_json)
+
+
+@app.command()
+def nightly(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """What the schedule runs every night: extract, score, review."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.nightly import nightly as flow
+
+    _finish(flow(config), as_json)
+
+
+@app.command()
+def backfill(
+    first: Annotated[datetime, typer.Argument(metavar="FROM", formats=["%Y-%m-%d"], help="First night.")],
+    last: Annotated[datetime, typer.Argument(metavar="TO", formats=["%Y-%m-%d"], help="Last night, included.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Score past nights exactly as they would have been: with what was known then, and the model in use then."""
+    if last < first:
+        raise typer.BadParameter(f"TO ({last:%Y-%m-%d}) lies before FROM ({first:%Y-%m-%d}).")
+    _prepare(_settings(config).home_folder)
+    from pipelines.score import backfill as flow
+
+    _finish(flow(config, first.date(), last.date()), as_json)
+
+
+@app.command()
+def explain(
+    lead: Annotated[str, typer.Argument(help="The lead's id.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: NightOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print one lead's story: what was known, what it counted for, and its past scores."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.story import tell
+
+    _finish(tell(settings, lead, _day(as_of)), as_json)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the company's tables are written.")],
+    leads: Annotated[int, typer.Option(help="How many leads.", min=100)] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")] = 7,
+    days: Annotated[int, typer.Option(help="How many days of history.", min=120)] = 730,
+    drift: Annotated[float, typer.Option(help="How much base rate and mix move over time; 0: not at all.", min=0)] = 1.0,
+    contact_effect: Annotated[float, typer.Option(help="How much a call changes intent; 0: it only reveals it.", min=0)] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Make up a company with a messy CRM, to try the product on data whose truth is known."""
+    from dataclasses import asdict
+
+    from pipelines.crm.simulator import simulate as make_up
+    from pipelines.progress import step
+
+    with step(f"Simulating {leads:,} leads") as tell:
+        counts = make_up(folder, leads=leads, seed=seed, days=days, drift=drift, contact_effect=contact_effect, progress=tell)
+    rows = asdict(counts)
+    typer.echo(json.dumps(rows, default=str) if as_json else f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run.")
+
+
+@app.command()
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Show the champion, the last nights, and what the last extract refused."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.standing import standing
+
+    _finish(standing(settings), as_json)
+
+
+def _settings(config: Path) -> Settings:
+    from pipelines.settings import read_settings
+
+    return read_settings(config)
+
+
+def _prepare(home: Path) -> None:
+    from pipelines.environment import prepare
+
+    prepare(home.resolve())
+
+
+def _day(as_of: datetime | None) -> date | None:
+    return as_of.date() if as_of else None
+
+
+def _in_words(rows: dict[str, Any]) -> str:
+    return ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in rows.items() if isinstance(value, int))
+
+
+def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
+    """Show a report to a person or a machine, and leave with 3 when it says that something was refused."""
+    typer.echo(json.dumps(report.to_dict(), default=str) if as_json else report.text())
+    if report.refused and not refused_is_fine:
+        raise typer.Exit(3)
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong reaches the user as one sentence, never as a traceback."""
+    from features.problem import Problem
+
+    try:
+        app()
+    except Problem as problem:
+        sys.exit(_said(str(problem)))
+    except Exception as error:
+        sys.exit(_said(_unexpected(error)))
+
+
+def _said(sentence: str) -> int:
+    print(f"leadscore: {sentence}", file=sys.stderr)
+    return 1
+
+
+def _unexpected(error: Exception) -> str:
+    """Keep the traceback in a file for whoever mends it, and say where."""
+    import traceback
+
+    what = f"something unexpected went wrong ({type(error).__name__}: {str(error)[:300]})"
+    file = Path(".leadscore") / "unexpected.log"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as full:
+        return f"{what}, and its details could not be written ({full})."
+    return f"{what}. The details are in {file}; please report them."

@@ -1,0 +1,66 @@
+"""The company as our warehouse holds it: tables, settings, and how far the last extract reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import ibis
+
+from features.crm import Crm
+from features.history import cut
+from features.plan import Attribute
+from features.problem import Problem
+from pipelines.settings import Settings
+from pipelines.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Company:
+    """What a flow works on.
+
+    Parameters
+    ----------
+    crm : the clean canonical tables.
+    extracted_at : until when they are complete; decides which past nights are ripe.
+    attributes : the company's own fields.
+    """
+
+    settings: Settings
+    warehouse: Warehouse
+    crm: Crm
+    extracted_at: datetime
+    attributes: tuple[Attribute, ...]
+
+    def night(self, day: date | None) -> datetime:
+        """The instant of a named night, or of the first one that the last extract may serve."""
+        timeline = self.settings.timeline
+        return timeline.night(day) if day else timeline.night_after(self.extracted_at)
+
+    def as_of(self, day: date | None) -> Company:
+        """The company as it stood strictly before a past night; itself when no night is named."""
+        if day is None:
+            return self
+        night = self.night(day)
+        return replace(self, crm=cut(self.crm, night), extracted_at=min(night, self.extracted_at))
+
+    def nights(self, *instants: datetime) -> ibis.expr.types.Table:
+        """Some nights as a table of one column, as features want them."""
+        return ibis.memtable({"as_of": list(instants)}, schema={"as_of": "timestamp(6)"})
+
+
+@contextmanager
+def open_company(settings: Settings) -> Iterator[Company]:
+    """Open the warehouse, and close it again whatever happens.
+
+    Raises
+    ------
+    Problem : nothing has been extracted yet.
+    """
+    with Warehouse.open(settings.warehouse_url) as warehouse:
+        extracted_at = warehouse.extracted_at()
+        if extracted_at is None:
+            raise Problem(f"The warehouse {settings.warehouse_url} holds no tables yet: run `leadscore extract` first.")
+        yield Company(settings, warehouse, warehouse.crm(), extracted_at, warehouse.attributes())

@@ -1,0 +1,272 @@
+"""From a source to the warehouse: read, map, refuse, merge; every row accounted for, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import ibis
+import pyarrow as pa
+
+from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, lead_rules, refusals, rules
+from features.problem import Problem
+from pipelines.crm.base import CrmSource, Reject
+from pipelines.crm.mapping import Mapping, literal, quoted
+from pipelines.settings import Settings, TableName
+from pipelines.warehouse import Warehouse
+
+ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "activities", "deals")
+_MANY = 50
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the rows of one table: rows_in = clean + quarantined + superseded, always."""
+
+    table: str
+    rows_in: int
+    clean: int
+    quarantined: int
+    superseded: int
+    lag_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """One extract: its tables, until when they are complete, and what a person should know."""
+
+    tables: tuple[Loaded, ...]
+    extracted_at: datetime
+    notices: tuple[str, ...]
+
+
+def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datetime, tell: Callable[[float, str], None]) -> Load:
+    """Read every mapped table into the warehouse, or leave the warehouse as it was.
+
+    Parameters
+    ----------
+    now : the instant of extraction, UTC; rows later than it are refused.
+    tell : told the share done and the table at hand.
+
+    Raises
+    ------
+    Problem : a missing table or column, no leads or no deals at all, a table that shrank by more than `shrink_limit`.
+    """
+    tables = [name for name in ORDER if name in settings.source.tables]
+    with warehouse.transaction():
+        loaded, notices = [], list(_standing_notices(settings))
+        for number, name in enumerate(tables):
+            tell(number / len(tables), name)
+            counts, said = _Table(settings, source, warehouse, name, now).load()
+            loaded.append(counts)
+            notices += said
+        _drop_missing(warehouse, tables)
+        notices += _remember_attributes(settings, warehouse, tables)
+        extracted_at = _complete_until(settings, warehouse, now)
+        warehouse.raw.execute("DELETE FROM extracts WHERE extracted_at = ?", [extracted_at])
+        warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [extracted_at])
+        warehouse.raw.execute("DELETE FROM notices")
+        for sentence in _standing_notices(settings):
+            warehouse.raw.execute("INSERT INTO notices VALUES (?)", [sentence])
+        for one in loaded:
+            warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])
+    return Load(tuple(loaded), extracted_at, tuple(notices))
+
+
+def _standing_notices(settings: Settings) -> list[str]:
+    """What every report must say of a source without dates."""
+    return [
+        f"{name}.{column} is no date of the source: its rows are spread evenly from {clock.first} to {clock.last} in the order of '{clock.column}'."
+        for name, table in settings.source.tables.items()
+        for column, clock in table.clocks.items()
+    ]
+
+
+class _Table:
+    """One table on its way: raw texts, mapped columns, refusals, clean rows."""
+
+    def __init__(self, settings: Settings, source: CrmSource, warehouse: Warehouse, name: TableName, now: datetime) -> None:
+        self.settings, self.source, self.warehouse, self.name, self.now = settings, source, warehouse, name, now
+        self.spec = settings.source.tables[name]
+        self.mapping = Mapping(name, self.spec, tuple(source.columns(self.spec.table)), settings.company.time_zone)
+        self.raw = warehouse.raw
+
+    def load(self) -> tuple[Loaded, list[str]]:
+        """Bring the table into the warehouse and say what became of its rows."""
+        rejects = self._read()
+        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE mapped AS {self._mapped()}")
+        read = self._count("mapped")
+        self._refuse(rejects)
+        self._keep()
+        clean, refused = self._count("clean"), self._count("refused")
+        if self.name in ("leads", "deals") and not clean:
+            raise Problem(
+                f"{self.spec.table} gave no usable row for {self.name} ({read + len(rejects)} read, {refused} refused): nothing was changed. "
+                "Check its mapping with `leadscore check`."
+            )
+        lag = self._lag()
+        self._merge(clean)
+        rows_in = read + len(rejects)
+        return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, lag), self._notices()
+
+    def _count(self, table: str) -> int:
+        return int(self.raw.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+    def _read(self) -> list[Reject]:
+        """The source's rows as texts, in a table of their own; the rows that could not be read are returned."""
+        rejects: list[Reject] = []
+        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE raw_rows (row BIGINT, {', '.join(f'{quoted(c)} VARCHAR' for c in self.mapping.columns)})")
+        for piece, unread in self.source.pieces(self.spec.table, self.spec.cursor, self._since()):
+            rejects += unread
+            self._append(piece)
+        return rejects
+
+    def _append(self, piece: pa.Table) -> None:
+        self.raw.register("piece", piece)
+        self.raw.execute("INSERT INTO raw_rows BY NAME SELECT * FROM piece")
+        self.raw.unregister("piece")
+
+    def _since(self) -> str | None:
+        """Where an incremental read starts: the newest cursor seen, less the overlap, in which late rows may hide."""
+        cursor = self.spec.cursor
+        if cursor is None or not self.warehouse.has(self.name):
+            return None
+        last = self.warehouse.extracted_at()
+        return (last - timedelta(days=self.settings.source.overlap_days)).isoformat(sep=" ") if last else None
+
+    def _mapped(self) -> str:
+        mapped = self.mapping.sql("raw_rows")
+        if not lead_rules(self.name):
+            return mapped
+        return f"SELECT m.*, l.lead_id AS lead_there, l.created_at AS lead_created FROM ({mapped}) m LEFT JOIN leads l ON m.lead_id = l.lead_id"
+
+    def _refuse(self, rejects: list[Reject]) -> None:
+        """Rows that break a rule of the contract go to quarantine, with the first rule they break."""
+        mapped = self.warehouse.ibis.table("mapped")
+        texts = tuple(c for c in mapped.columns if c.startswith(RAW)) + self.mapping.attributes
+        refused = refusals(mapped, rules(self.name, texts, self.now) + lead_rules(self.name))
+        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb')}")
+        for reject in rejects:
+            self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, reject.value, reject.reason])
+        self.raw.execute("DELETE FROM quarantine WHERE table_name = ? AND extracted_at IS NULL", [self.name])
+        self.raw.execute(f'INSERT INTO quarantine SELECT NULL, {literal(self.name)}, row, "column", value, reason FROM refused ORDER BY row')
+
+    def _keep(self) -> None:
+        """Of the rows that were not refused, the newest of each key."""
+        keys = ", ".join(quoted(key) for key in KEYS[self.name])
+        newest = "known_at DESC NULLS LAST, row DESC" if "known_at" in SCHEMAS[self.name] else "row DESC"
+        columns = ", ".join(quoted(c) for c in (*SCHEMAS[self.name], *self.mapping.attributes))
+        self.raw.execute(
+            f"CREATE OR REPLACE TEMP TABLE clean AS SELECT {columns} FROM mapped ANTI JOIN refused USING (row) "
+            f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {newest}) = 1"
+        )
+
+    def _merge(self, clean: int) -> None:
+        """Full reads replace the table, incremental ones replace the rows they bring."""
+        typed = self._typed("clean")
+        there = self.warehouse.size(self.name)
+        if self.spec.cursor and there:
+            keys = " AND ".join(f"old.{quoted(k)} IS NOT DISTINCT FROM new.{quoted(k)}" for k in KEYS[self.name])
+            typed += f" UNION ALL BY NAME SELECT * FROM {self.name} old WHERE NOT EXISTS (SELECT 1 FROM clean new WHERE {keys})"
+        elif clean < there * (1 - self.settings.source.shrink_limit):
+            raise Problem(
+                f"{self.spec.table} shrank from {there:,} to {clean:,} rows, more than [source] shrink_limit = "
+                f"{self.settings.source.shrink_limit:.0%} allows: nothing was changed. Export it again, or raise the limit if this is right."
+            )
+        order = ", ".join(quoted(key) for key in KEYS[self.name])
+        self.raw.execute(f"CREATE OR REPLACE TABLE {self.name} AS SELECT * FROM ({typed}) ORDER BY {order}")
+
+    def _typed(self, table: str) -> str:
+        """Attributes of which every value is a number become numbers; once a text, always a text."""
+        parts = []
+        for column in self.mapping.attributes:
+            name = quoted(column)
+            numeric, filled = self.raw.execute(f"SELECT count(try_cast({name} AS DOUBLE)), count({name}) FROM {table}").fetchall()[0]
+            if filled and numeric == filled and not self._was_text(column):
+                parts.append(f"CASE WHEN isfinite(CAST({name} AS DOUBLE)) THEN CAST({name} AS DOUBLE) END AS {name}")
+        replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
+        return f"SELECT * {replaced} FROM {table}"
+
+    def _was_text(self, column: str) -> bool:
+        known = {(a.origin, a.name): a.kind for a in self.warehouse.attributes()}
+        return known.get((self.name, column), "number") != "number"
+
+    def _lag(self) -> float | None:
+        """Hours until nineteen of twenty rows were known, measured where the source has both clocks."""
+        clock = CLOCKS.get(self.name)
+        if clock is None or not self.mapping.source_of("known_at"):
+            return None
+        found = self.raw.execute(f"SELECT quantile_cont(date_diff('minute', {clock}, known_at), 0.95) / 60.0 FROM clean").fetchall()[0][0]
+        return None if found is None else float(found)
+
+    def _notices(self) -> list[str]:
+        said = []
+        if self.mapping.unused:
+            said.append(f"{self.name}: the columns {', '.join(self.mapping.unused)} of {self.spec.table} are not used.")
+        for column in self.mapping.attributes:
+            distinct, rows = self.raw.execute(f"SELECT count(DISTINCT {quoted(column)}), count(*) FROM clean").fetchall()[0]
+            if distinct <= 1:
+                said.append(f"{self.name}.{column} is {'empty' if not distinct else 'the same in every row'}: it tells nothing.")
+            elif distinct > 10_000 and distinct > rows // 2:
+                said.append(f"{self.name}.{column} has {distinct:,} different values: only its frequent words can be learned.")
+        return said
+
+
+def _drop_missing(warehouse: Warehouse, tables: list[TableName]) -> None:
+    """A table that is no longer mapped is no longer held."""
+    for name in ORDER:
+        if name not in tables:
+            warehouse.raw.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[TableName]) -> list[str]:
+    """Decide the kind of each attribute and how its past is known, and keep both."""
+    history = set()
+    if warehouse.has("lead_changes"):
+        history = {field for (field,) in warehouse.raw.execute("SELECT DISTINCT field FROM lead_changes").fetchall()}
+    found: list[tuple[str, str, str, str]] = []
+    for origin in ("leads", "accounts", "deals"):
+        if origin not in tables:
+            continue
+        fixed = settings.source.tables[origin].fixed_at_creation  # type: ignore[index]
+        for column, kind in warehouse.raw.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [origin]
+        ).fetchall():
+            if column not in SCHEMAS[origin]:
+                known = "history" if origin == "leads" and column in history else "creation" if column in fixed else "today"
+                found.append((origin, column, _kind(warehouse, origin, column, kind, known), known))
+    warehouse.raw.execute("DELETE FROM attributes")
+    for row in found:
+        warehouse.raw.execute("INSERT INTO attributes VALUES (?, ?, ?, ?)", list(row))
+    today = [f"{origin}.{name}" for origin, name, _, known in found if known == "today"]
+    return [f"Only today's value is known of {', '.join(today)}: each must pass the leakage screen before it is used."] if today else []
+
+
+def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known: str) -> str:
+    if data_type == "DOUBLE" and known != "history":
+        return "number"
+    name = quoted(column)
+    values: list[Any] = warehouse.raw.execute(
+        f"SELECT DISTINCT lower(CAST({name} AS VARCHAR)) FROM {origin} WHERE {name} IS NOT NULL LIMIT {_MANY + 1}"
+    ).fetchall()
+    if values and {value for (value,) in values} <= {"true", "false"}:
+        return "flag"
+    return "category" if len(values) <= _MANY else "text"
+
+
+def _complete_until(settings: Settings, warehouse: Warehouse, now: datetime) -> datetime:
+    """What the user says, else the newest thing that the tables know of: conservative, and the same on every run."""
+    if settings.source.extracted_at:
+        return settings.source.extracted_at.replace(tzinfo=None)
+    newest = [now]
+    for name, clocks in {
+        "leads": ["created_at"],
+        "lead_changes": ["changed_at"],
+        "activities": ["occurred_at"],
+        "deals": ["created_at", "closed_at"],
+    }.items():
+        if warehouse.has(name):
+            newest += [warehouse.raw.execute(f"SELECT max({clock}) FROM {name}").fetchall()[0][0] for clock in clocks]
+    return min(now, max(moment for moment in newest[1:] if moment is not None))

@@ -1,0 +1,166 @@
+"""The whole company in blocks of leads, streamed to Parquet: bounded memory at any size, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.crm.simulator.days import Diary, live
+from pipelines.crm.simulator.parameters import World
+from pipelines.crm.simulator.people import People, draw_people
+from pipelines.crm.simulator.rows import block_rows, owner_rows
+from pipelines.crm.simulator.truth import block_truth
+
+BLOCK = 10_000
+_TEXT, _NUMBER, _FLAG = pa.string(), pa.float64(), pa.bool_()
+_SCHEMAS = {
+    "leads": {"newsletter": _FLAG},
+    "lead_changes": {},
+    "activities": {"value": _NUMBER},
+    "deals": {"amount": _NUMBER},
+    "accounts": {"employees": _NUMBER},
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many rows were written, and how many of them are mess of which kind."""
+
+    leads: int = 0
+    activities: int = 0
+    deals: int = 0
+    won: int = 0
+    mess: dict[str, int] = field(default_factory=dict)
+
+
+def _blocks(world: World, progress: Callable[[float, str], None] | None = None) -> Iterator[tuple[int, People, Diary]]:
+    for block, first in enumerate(range(0, world.leads, BLOCK)):
+        people = draw_people(world, block, first, min(BLOCK, world.leads - first))
+
+        def tell(share: float, first: int = first, size: int = len(people)) -> None:
+            if progress:
+                progress((first + share * size) / world.leads, "living through the days")
+
+        yield block, people, live(world, block, people, tell)
+
+
+def simulate(
+    folder: Path,
+    leads: int = 20_000,
+    seed: int = 7,
+    days: int = 730,
+    first_day: date = date(2024, 1, 1),
+    progress: Callable[[float, str], None] | None = None,
+    contact_effect: float = 0.0,
+    drift: float = 1.0,
+) -> Counts:
+    """Write a company's tables and the leadscore.toml that maps them.
+
+    Parameters
+    ----------
+    folder : created when missing; files in it are overwritten.
+    leads, seed, days, first_day, contact_effect, drift : see `World`.
+    progress : told the share done.
+    """
+    world = World(leads, seed, days, first_day, drift, contact_effect)
+    folder.mkdir(parents=True, exist_ok=True)
+    total = Counts()
+    with ExitStack() as stack:
+        writers: dict[str, pq.ParquetWriter] = {}
+        for block, people, diary in _blocks(world, progress):
+            frames, mess = block_rows(world, block, people, diary)
+            for name, frame in frames.items():
+                schema = pa.schema([(c, _SCHEMAS[name].get(c, _TEXT)) for c in frame.columns])
+                if name not in writers:
+                    writers[name] = stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd"))
+                writers[name].write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+            total = _added(total, frames, mess)
+    pq.write_table(pa.Table.from_pandas(owner_rows(world), preserve_index=False), folder / "owners.parquet", compression="zstd")
+    (folder / "leadscore.toml").write_text(_CONFIGURATION.format(until=world.last_day), encoding="utf-8")
+    return total
+
+
+def _added(total: Counts, frames: dict[str, pd.DataFrame], mess: dict[str, int]) -> Counts:
+    summed = {kind: total.mess.get(kind, 0) + number for kind, number in mess.items()}
+    won = int((frames["deals"]["outcome"] == "won").sum()) - mess["deals: won without a date"]
+    return Counts(
+        total.leads + len(frames["leads"]),
+        total.activities + len(frames["activities"]),
+        total.deals + len(frames["deals"]),
+        total.won + won,
+        summed,
+    )
+
+
+def truth(
+    as_of: list[datetime],
+    leads: int = 20_000,
+    seed: int = 7,
+    days: int = 730,
+    first_day: date = date(2024, 1, 1),
+    contact_effect: float = 0.0,
+    drift: float = 1.0,
+    horizon_days: int = 90,
+    max_age_days: int = 365,
+) -> pd.DataFrame:
+    """The true probability of conversion of every lead open on some nights of a made-up company.
+
+    Parameters
+    ----------
+    as_of : nights at 02:00 UTC, at least one day into the history and at most the one right after its end.
+
+    Returns
+    -------
+    lead_id, as_of, knowable, informed: see `pipelines.crm.simulator.truth`.
+    """
+    world = World(leads, seed, days, first_day, drift, contact_effect)
+    return pd.concat([block_truth(world, people, diary, as_of, horizon_days, max_age_days) for _, people, diary in _blocks(world)], ignore_index=True)
+
+
+def write_truth(folder: Path, table: pd.DataFrame) -> Path:
+    """Write a truth to a file of its own, which no flow reads."""
+    path = folder / "truth.parquet"
+    table.to_parquet(path, index=False)
+    return path
+
+
+_CONFIGURATION = """\
+# The made-up company of `leadscore simulate`.
+home = ".leadscore"
+
+[company]
+name = "Northwind Instruments (simulated)"
+time_zone = "UTC"
+currency = "EUR"
+
+[source]
+location = "."
+extracted_at = {until}T00:00:00
+
+[source.tables.leads]
+table = "leads.parquet"
+fixed_at_creation = ["source", "campaign", "country_region"]
+
+[source.tables.lead_changes]
+table = "lead_changes.parquet"
+
+[source.tables.activities]
+table = "activities.parquet"
+
+[source.tables.deals]
+table = "deals.parquet"
+
+[source.tables.accounts]
+table = "accounts.parquet"
+ignore = ["name"]
+
+[source.tables.owners]
+table = "owners.parquet"
+"""

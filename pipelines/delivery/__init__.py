@@ -1,0 +1,1 @@
+"""What sales receives: the page and the CSV of a night, published together or not at all."""

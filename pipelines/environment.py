@@ -1,0 +1,34 @@
+"""What must be set before Prefect and MLflow are imported: their homes beside ours, and nothing that calls home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def prepare(home: Path) -> None:
+    """Give Prefect a home of its own under ours and switch off everybody's telemetry; what the user set stays.
+
+    Without this, the first run of a fresh machine creates a database in the user's home, tries to report its use, and logs at length.
+
+    Parameters
+    ----------
+    home : the product's own folder, usually `.leadscore`. Created, readable by its owner only.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    quiet = {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+        "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "DO_NOT_TRACK": "1",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)

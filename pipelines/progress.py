@@ -1,0 +1,43 @@
+"""What a person sees while they wait: one line a step, moving while it runs, with its seconds when it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+Tell = Callable[[float, str], None]
+"""Called with the share done (0 to 1) and a few words on what is being done."""
+
+
+@contextmanager
+def step(what: str) -> Iterator[Tell]:
+    """Show that a step runs, how far it is, and how long it took.
+
+    On a terminal the line moves; elsewhere (a log, a scheduler) it is printed once when the step starts and once when it ends.
+
+    >>> with step("Counting") as tell:
+    ...     tell(0.5, "half way")
+    """
+    console = Console(stderr=True, highlight=False)
+    began = monotonic()
+    if console.is_terminal:
+        with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as bar:
+            task = bar.add_task(what, total=None)
+
+            def move(share: float, words: str) -> None:
+                bar.update(task, description=f"{what}: {words} ({share:.0%})" if words else f"{what} ({share:.0%})")
+
+            yield move
+    else:
+        print(f"  {what} ...", file=sys.stderr, flush=True)
+        yield _quiet
+    console.print(f"  [green]done[/]  {what} [dim]{monotonic() - began:.1f} s[/]")
+
+
+def _quiet(share: float, words: str) -> None:
+    """Nobody watches: say nothing."""

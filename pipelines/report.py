@@ -1,0 +1,62 @@
+"""What a flow tells when it is done: the same facts in words for people and as JSON for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Report:
+    """The facts of a run, a table of them, and the sentences a person should read.
+
+    Parameters
+    ----------
+    flow : which flow ran.
+    facts : name -> value, in the order they are told.
+    rows : a table, one dictionary a row, shown under the facts.
+    notices : sentences about what was refused, left out, or to be minded.
+    refused : whether something was quarantined or refused; the command then leaves with 3.
+
+    >>> print(Report("score", {"open leads": 2, "listed": 1}, notices=("1 lead has no owner.",)).text())
+    score: open leads 2, listed 1
+    - 1 lead has no owner.
+    """
+
+    flow: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    rows: tuple[dict[str, Any], ...] = ()
+    notices: tuple[str, ...] = ()
+    refused: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """One JSON object."""
+        return {"flow": self.flow, **self.facts, "rows": list(self.rows), "notices": list(self.notices), "refused": self.refused}
+
+    def text(self) -> str:
+        """Words for a person."""
+        head = f"{self.flow}: " + ", ".join(f"{name} {_said(value)}" for name, value in self.facts.items())
+        return "\n".join([head, *_table(self.rows), *(f"- {notice}" for notice in self.notices)])
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _table(rows: tuple[dict[str, Any], ...]) -> list[str]:
+    """Rows as aligned columns, numbers to the right."""
+    if not rows:
+        return []
+    cells = [[_said(row.get(name, "")) for name in rows[0]] for row in rows]
+    widths = [max(len(line[i]) for line in [list(rows[0]), *cells]) for i in range(len(rows[0]))]
+    numeric = [isinstance(value, int | float) and not isinstance(value, bool) for value in rows[0].values()]
+
+    def line(texts: list[str]) -> str:
+        aligned = [t.rjust(w) if n else t.ljust(w) for t, w, n in zip(texts, widths, numeric, strict=True)]
+        return ("  " + "  ".join(aligned)).rstrip()
+
+    return [line(list(rows[0])), *map(line, cells)]

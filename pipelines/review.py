@@ -1,0 +1,72 @@
+"""`review`: what was scored and listed, and what became of the nights whose outcome is known by now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from features.labels import label
+from models.outcomes import judge
+from pipelines.company import Company, open_company
+from pipelines.progress import step
+from pipelines.report import Report
+from pipelines.settings import read_settings
+
+
+@flow(name="review")
+def review(config: Path = Path("leadscore.toml")) -> Report:
+    """Count every night of the ledger, and judge the ripe ones by what sales actually received.
+
+    Raises
+    ------
+    Problem : nothing has been extracted yet.
+    """
+    settings = read_settings(config)
+    with open_company(settings) as company:
+        counted = count_nights(company)
+        judged = judge_ripe_nights(company)
+    return tell(counted, judged)
+
+
+@task(cache_policy=NO_CACHE)
+def count_nights(company: Company) -> pd.DataFrame:
+    """Per night: leads scored and listed, expected conversions, and the spread of the probabilities."""
+    ledger = company.warehouse.ledger()
+    with step("Counting the nights"):
+        nights = ledger.group_by("as_of").agg(
+            scored=ledger.count(),
+            listed=ledger.count(where=ledger.listed),
+            expected=ledger.probability.sum(),
+            lowest=ledger.probability.min(),
+            median=ledger.probability.median(),
+            highest=ledger.probability.max(),
+        )
+        return nights.order_by("as_of").execute()
+
+
+@task(cache_policy=NO_CACHE)
+def judge_ripe_nights(company: Company) -> pd.DataFrame:
+    """Of the nights whose horizon has passed: conversions found by the list, and how well the probabilities held."""
+    ledger = company.warehouse.ledger()
+    spine = ledger.select("lead_id", "as_of", "probability", "listed")
+    labelled = label(company.crm, spine, company.settings.timeline, company.extracted_at)
+    with step("Judging the ripe nights"):
+        return judge(labelled.filter(labelled.ripe, labelled.converted.notnull()).execute())
+
+
+def tell(counted: pd.DataFrame, judged: pd.DataFrame) -> Report:
+    """The review in words, and as a table beside the run."""
+    if counted.empty:
+        return Report("review", {"nights": 0}, notices=("No night has been scored yet: run `leadscore score`.",))
+    rows: list[dict[str, Any]] = counted.tail(14).assign(as_of=lambda t: t["as_of"].astype(str)).to_dict("records")
+    create_table_artifact(rows, key="review", description="The last nights of the ledger")
+    last = counted.iloc[-1]
+    facts = {"nights": len(counted), "ripe nights": len(judged), "expected conversions of the last": round(float(last["expected"]), 1)}
+    if not judged.empty:
+        facts |= {"found by the lists": int(judged["listed_conversions"].sum()), "of conversions": int(judged["conversions"].sum())}
+    return Report("review", facts, tuple(judged.tail(14).to_dict("records")))

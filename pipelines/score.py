@@ -1,0 +1,213 @@
+"""`score`: rank the open leads of a night with reasons, keep the scores, and write what sales works from."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from features import examples
+from features.problem import Problem
+from models.ranking import rank
+from models.reasons import reasons
+from models.registry import Champion, Registry
+from pipelines.company import Company, open_company
+from pipelines.delivery.folder import publish_folder
+from pipelines.delivery.night import Night
+from pipelines.delivery.page import page
+from pipelines.delivery.sheet import sheet
+from pipelines.progress import step
+from pipelines.report import Report
+from pipelines.settings import read_settings
+
+
+@flow(name="score")
+def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+    """Give every open lead of a night a probability, a rank and reasons; replace that night in the ledger and in the lists.
+
+    Parameters
+    ----------
+    config : the company's leadscore.toml.
+    as_of : the local day of the night; default: the first night that the last extract can serve.
+
+    Raises
+    ------
+    Problem : no champion, no open lead, or a column missing that the champion needs. Yesterday's list then stays as it is.
+    """
+    settings = read_settings(config)
+    with open_company(settings) as company:
+        night = company.night(as_of)
+        champion = fetch_champion(company, night if as_of else None)
+        known = build_snapshot(company, champion, night)
+        ranked = rank_leads(company, champion, known, night)
+        publish_night(company, ranked, night)
+        folder = write_lists(company, champion, night)
+        return tell(company, ranked, night, folder)
+
+
+@flow(name="backfill")
+def backfill(config: Path, first: date, last: date) -> Report:
+    """Score past nights one after the other, each with what was known then and the model in use then.
+
+    Raises
+    ------
+    Problem : no model had been trained by one of the nights.
+    """
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    nights = [score(config, day) for day in days]
+    rows = tuple(night.facts for night in nights)
+    return Report("backfill", {"nights": len(days)}, rows)
+
+
+@task(cache_policy=NO_CACHE)
+def fetch_champion(company: Company, night: datetime | None) -> Champion:
+    """The model in use; for a named night, the one that was in use then."""
+    registry = Registry(company.settings.tracking_uri)
+    with step("Fetching the champion"):
+        return registry.champion() if night is None else registry.champion_at(night.isoformat())
+
+
+@task(cache_policy=NO_CACHE)
+def build_snapshot(company: Company, champion: Champion, night: datetime) -> pd.DataFrame:
+    """What was known of every open lead strictly before the night."""
+    _has_columns(company, champion)
+    with step(f"Building the features of {night:%Y-%m-%d}"):
+        known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan).execute()
+    if known.empty:
+        raise Problem(
+            f"No lead is open on {night:%Y-%m-%d}, so there is nothing to rank and the last list stays: check that the extract reaches that night "
+            f"(it ends on {company.extracted_at:%Y-%m-%d}), or name another with --as-of."
+        )
+    return known.sort_values("lead_id", ignore_index=True)
+
+
+def _has_columns(company: Company, champion: Champion) -> None:
+    there = {(a.origin, a.name) for a in company.attributes}
+    missing = [f"{a.origin}.{a.name}" for a in champion.scorer.plan.attributes if (a.origin, a.name) not in there]
+    if missing:
+        raise Problem(
+            f"The champion needs {', '.join(missing)}, which the last extract did not bring: restore the column in the source, or run `leadscore train`."
+        )
+
+
+@task(cache_policy=NO_CACHE)
+def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night: datetime) -> pd.DataFrame:
+    """Probability, place, tier and reasons of every lead: the rows of the ledger."""
+    scorer, settings = champion.scorer, company.settings
+    with step(f"Scoring {len(known):,} open leads"):
+        why = reasons(scorer.contributions(known), known, scorer.features, scorer.usual)
+        probability = scorer.probability(known)
+        scores = known[["lead_id", "owner_id"]].assign(
+            probability=probability,
+            expected_value=float("nan") if scorer.value is None else probability * scorer.value,
+            reasons=why,
+        )
+        ranked = rank(scores, _capacities(company), settings.list.capacity, settings.list.explore, settings.training.seed, night)
+    before = company.warehouse.last_probabilities(night)
+    digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
+    return ranked.assign(
+        as_of=night,
+        change=ranked["probability"] - ranked["lead_id"].map(before),
+        model_name=scorer.model.name,
+        model_version=champion.version,
+        features_digest=digest,
+        run_id=sha256(f"{night} {champion.version} {champion.run_id} {digest}".encode()).hexdigest()[:16],
+        # The instant the scores speak for; a night scored again must be the same to the byte.
+        scored_at=night,
+    )
+
+
+def _capacities(company: Company) -> dict[str, int]:
+    owners = company.crm.owners.execute()
+    return {str(owner): int(calls) for owner, calls in zip(owners["owner_id"], owners["capacity"], strict=True) if pd.notna(calls)}
+
+
+@task(cache_policy=NO_CACHE)
+def publish_night(company: Company, ranked: pd.DataFrame, night: datetime) -> None:
+    """Replace the night in the ledger in one transaction."""
+    with step("Publishing the night"):
+        company.warehouse.publish_night(night, ranked)
+
+
+@task(cache_policy=NO_CACHE)
+def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
+    """The page and the CSV that sales opens, from what stands in the ledger."""
+    day = company.settings.timeline.day(night)
+    with step("Writing the list"):
+        seen = as_seen(company, champion, night)
+        return publish_folder(company.settings.home_folder / "lists" / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
+
+
+def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
+    """A night of the ledger with names instead of ids, and what there is to say about it."""
+    settings, ledger = company.settings, company.warehouse.read_night(night)
+    leads, owners = company.crm.leads.select("lead_id", "name", "company").execute(), company.crm.owners.execute()
+    past = company.warehouse.histories(night)
+    past["point"] = list(zip(past["as_of"].dt.strftime("%Y-%m-%d"), past["probability"], strict=True))
+    histories = past.groupby("lead_id")["point"].agg(list)
+    owner_names = owners.set_index("owner_id")["name"]
+    shown = ledger.merge(leads, on="lead_id", how="left").assign(
+        reasons=lambda t: t["reasons"].map(json.loads),
+        history=lambda t: t["lead_id"].map(histories),
+        owner=lambda t: t["owner_id"].map(owner_names).fillna(t["owner_id"]),
+        name=lambda t: t["name"].fillna("").astype(object),
+        company=lambda t: t["company"].fillna("").astype(object),
+    )
+    return Night(
+        settings.company.name,
+        settings.company.currency,
+        settings.timeline.day(night),
+        settings.outcome.horizon_days,
+        settings.outcome.name,
+        shown,
+        _belief(company, champion),
+        company.warehouse.notices(),
+    )
+
+
+def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
+    """How far to believe it, from the run that the champion came from."""
+    scorer, found = champion.scorer, Registry(company.settings.tracking_uri).run_metrics(champion.run_id)
+    share, slope = found["worked_share"], found["calibration_slope"]
+    return (
+        f"On past nights it had not seen, {100 * share:.0f} of 100 leads, best first, held 9 of 10 deals "
+        f"(95 % interval {100 * found['worked_share_low']:.0f} to {100 * found['worked_share_high']:.0f}); in random order that takes 90.",
+        f"The best tenth of a night converted {found['lift_at_10']:.1f} times as often as the average "
+        f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
+        f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
+        f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
+    )
+
+
+def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path) -> Report:
+    """The night in words, its first leads as a table, and a link to the page."""
+    names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id")
+    top = ranked.head(10)
+    rows = tuple(
+        {
+            "rank": int(lead.rank),
+            "lead": lead.lead_id,
+            "name": names["name"].get(lead.lead_id) or "",
+            "company": names["company"].get(lead.lead_id) or "",
+            "owner": lead.owner_id,
+            "probability": round(float(lead.probability), 3),
+            "why": "; ".join(reason["words"] for reason in lead.reasons[:2]),
+        }
+        for lead in top.itertuples()
+    )
+    create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {night:%Y-%m-%d}")
+    create_link_artifact(f"file://{folder / 'index.html'}", key="page", description="The page of the night")
+    facts = {
+        "night": str(company.settings.timeline.day(night)),
+        "open leads": len(ranked),
+        "listed": int(ranked["listed"].sum()),
+        "expected conversions": round(float(ranked["probability"].sum()), 1),
+        "page": str(folder / "index.html"),
+    }
+    return Report("score", facts, rows)

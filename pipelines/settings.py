@@ -1,0 +1,229 @@
+"""One frozen, validated settings object from leadscore.toml and the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from features.plan import Plan
+from features.problem import Problem
+from features.timeline import Timeline
+
+Share = Annotated[float, Field(ge=0, le=1)]
+TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
+
+
+class Section(BaseModel):
+    """A part of leadscore.toml: frozen, and refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Company(Section):
+    """Who the lists are for."""
+
+    name: str = "My company"
+    time_zone: str = "UTC"
+    currency: str = ""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"'{zone}' is no IANA time zone such as 'Europe/Berlin'")
+        return zone
+
+
+class OrderClock(Section):
+    """A column that only rises with time, spread evenly between two dates: the clock of a source that has no dates.
+
+    `plus_days` moves the result, for example to date the win of a lead whose closing nobody recorded.
+    """
+
+    column: str
+    first: date
+    last: date
+    plus_days: float = 0.0
+
+
+class SourceTable(Section):
+    """How one table of the company's becomes a canonical one.
+
+    Parameters
+    ----------
+    table : file name in the folder, or table name in the database.
+    columns : canonical name -> the company's column name. Columns not named keep their own name.
+    values : canonical column -> {the company's value: canonical value}, e.g. outcome = {Won = "won"}.
+    constants : canonical column -> one value for every row.
+    where : the company's column -> values; only rows with one of them are read.
+    missing : texts that mean "not given", beside the empty one.
+    dates : strptime formats tried in turn; ISO 8601 is always understood.
+    clocks : canonical timestamp column -> an order that stands in for dates.
+    fixed_at_creation : attributes that never change once the row exists, and so may be used for past nights.
+    ignore : the company's columns that are not read at all.
+    attributes : whether the columns that are not mapped are fields of the company's own.
+    lag_hours : how long after a thing happens our source knows of it, where it does not say itself.
+    cursor : the company's column that rises when a row changes; only newer rows (and an overlap) are read again.
+    """
+
+    table: str
+    columns: dict[str, str] = {}
+    values: dict[str, dict[str, str]] = {}
+    constants: dict[str, str] = {}
+    where: dict[str, tuple[str, ...]] = {}
+    missing: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    clocks: dict[str, OrderClock] = {}
+    fixed_at_creation: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    attributes: bool = True
+    lag_hours: float = Field(default=0.0, ge=0)
+    cursor: str | None = None
+
+
+class Source(Section):
+    """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, or a database URL.
+
+    `location` may be "env:NAME", so that a URL with a password stays out of the file.
+    """
+
+    location: str = "."
+    encoding: str = "utf-8"
+    extracted_at: datetime | None = None
+    overlap_days: float = Field(default=3.0, ge=0)
+    shrink_limit: Share = 0.5
+    tables: dict[TableName, SourceTable] = {}
+
+    @model_validator(mode="after")
+    def _leads_and_deals(self) -> Source:
+        missing = [name for name in ("leads", "deals") if name not in self.tables]
+        if missing:
+            raise ValueError(f"[source.tables.{missing[0]}] is missing: without {' and '.join(missing)} there is nothing to learn")
+        return self
+
+
+class OutcomeRules(Section):
+    """What counts as a conversion, and until when a lead is worth scoring."""
+
+    name: str = "first purchase"
+    horizon_days: int = Field(default=90, ge=1)
+    settle_days: int = Field(default=7, ge=0)
+    max_age_days: int = Field(default=365, ge=1)
+    closed_statuses: tuple[str, ...] = Plan.closed_statuses
+
+
+class Training(Section):
+    """How the model is learned.
+
+    `allow` names fields that are used although the leakage screen flagged them; `min_conversions` is the smallest number of
+    conversions worth learning from.
+    """
+
+    every_days: int = Field(default=7, ge=1)
+    max_examples: int = Field(default=2_000_000, ge=1)
+    min_conversions: int = Field(default=30, ge=1)
+    folds: int = Field(default=4, ge=2)
+    trials: int = Field(default=8, ge=0)
+    allow: tuple[str, ...] = ()
+    seed: int = 7
+
+
+class ListRules(Section):
+    """What a rep can work: calls a night, and the share of them drawn at random to measure what scoring brings."""
+
+    capacity: int = Field(default=25, ge=1)
+    explore: Share = 0.0
+    hour: int = Field(default=2, ge=0, le=23)
+    link: str = ""
+
+
+class Settings(Section):
+    """Everything a company decides, read once and never changed.
+
+    >>> tables = {"leads": {"table": "leads.csv"}, "deals": {"table": "deals.csv"}}
+    >>> Settings(source={"tables": tables}).timeline.horizon_days
+    90
+    """
+
+    company: Company = Company()
+    source: Source
+    outcome: OutcomeRules = OutcomeRules()
+    training: Training = Training()
+    list: ListRules = ListRules()
+    home: Path = Path(".leadscore")
+    warehouse: str = ""
+    tracking: str = ""
+    folder: Path = Path()
+
+    @property
+    def timeline(self) -> Timeline:
+        """The settings of time, as features know them."""
+        return Timeline(
+            horizon_days=self.outcome.horizon_days,
+            settle_days=self.outcome.settle_days,
+            max_age_days=self.outcome.max_age_days,
+            every_days=self.training.every_days,
+            hour=self.list.hour,
+            zone=self.company.time_zone,
+        )
+
+    @property
+    def home_folder(self) -> Path:
+        """Where the product keeps what it makes: beside leadscore.toml unless told otherwise."""
+        return (self.folder / self.home).resolve()
+
+    @property
+    def source_location(self) -> str:
+        """The place of the source, an "env:NAME" looked up, a relative path read from beside leadscore.toml."""
+        place = self.source.location
+        if place.startswith("env:"):
+            name = place.removeprefix("env:")
+            if name not in os.environ:
+                raise Problem(f"[source] location names the environment variable {name}, which is not set: export it and run again.")
+            place = os.environ[name]
+        return place if "://" in place else str((self.folder / place).resolve())
+
+    @property
+    def warehouse_url(self) -> str:
+        """Where the dated tables live: a DuckDB file in the home folder unless the file or LEADSCORE_WAREHOUSE says otherwise."""
+        return os.environ.get("LEADSCORE_WAREHOUSE") or self.warehouse or str(self.home_folder / "warehouse.duckdb")
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps runs and models: SQLite in the home folder unless told otherwise."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or self.tracking or f"sqlite:///{self.home_folder / 'mlflow.db'}"
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check leadscore.toml, saying in words what is wrong with it and where.
+
+    Raises
+    ------
+    Problem : the file is missing, is no TOML, or holds a value that cannot be used.
+    """
+    if not path.is_file():
+        raise Problem(f"There is no {path}: run `leadscore init --from DIR` to write one, or name yours with --config.")
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Problem(f"{path} is not valid TOML: {error}. Correct that line and run `leadscore check`.") from error
+    try:
+        return Settings(**stored, folder=path.resolve().parent)
+    except ValidationError as error:
+        raise Problem(f"{path}: {_in_words(error)}. Correct it and run `leadscore check`.") from error
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"'{place}' is not a setting that leadscore knows"
+    more = len(error.errors()) - 1
+    rest = f" (and {more} more)" if more else ""
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{rest}"

@@ -1,0 +1,25 @@
+"""Where the product stands: champion, last nights, last extract."""
+
+from __future__ import annotations
+
+from models.registry import Registry
+from pipelines.company import open_company
+from pipelines.report import Report
+from pipelines.settings import Settings
+
+
+def standing(settings: Settings) -> Report:
+    """The champion, until when the tables are complete, and the last nights of the ledger."""
+    champion = Registry(settings.tracking_uri).champion_or_none()
+    with open_company(settings) as company:
+        ledger = company.warehouse.ledger()
+        nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
+        counts = company.warehouse.extract_counts()
+    rows = tuple({"night": f"{row.as_of:%Y-%m-%d}", "scored": int(row.scored), "listed": int(row.listed)} for row in nights.tail(14).itertuples())
+    facts = {
+        "champion": "none yet" if champion is None else f"version {champion.version}, {champion.scorer.model.name}",
+        "complete until": f"{company.extracted_at:%Y-%m-%d %H:%M}",
+        "quarantined in the last extract": int(counts["quarantined"].sum()),
+        "nights": len(nights),
+    }
+    return Report("status", facts, rows)

@@ -1,0 +1,50 @@
+"""One lead's story: what was known, what it counted for, and its past scores."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from features import examples
+from features.problem import Problem
+from models.reasons import fields, reasons
+from models.registry import Registry
+from pipelines.company import open_company
+from pipelines.report import Report
+from pipelines.settings import Settings
+
+
+def tell(settings: Settings, lead: str, day: date | None) -> Report:
+    """Explain one lead as of a night: its probability, every field's contribution in log-odds, and its score history.
+
+    Raises
+    ------
+    Problem : the lead is unknown, or was not open that night.
+    """
+    with open_company(settings) as company:
+        night, champion = company.night(day), Registry(settings.tracking_uri).champion()
+        if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):
+            raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
+        known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
+        known = known.filter(known.lead_id == lead).execute()
+        history = company.warehouse.histories(night)
+    if known.empty:
+        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")
+    scorer = champion.scorer
+    contributions = scorer.contributions(known)
+    summed = fields(contributions, scorer.features).iloc[0]
+    told = reasons(contributions, known, scorer.features, scorer.usual, most_for=99, most_against=99)[0]
+    past = history[history["lead_id"] == lead]
+    return Report(
+        "explain",
+        {
+            "lead": lead,
+            "night": f"{night:%Y-%m-%d}",
+            "probability": float(scorer.probability(known)[0]),
+            "log-odds": float(summed.sum()),
+            "of an average lead": float(summed["bias"]),
+        },
+        tuple({"counts for": round(reason["contribution"], 3), "field": reason["field"], "known": reason["words"]} for reason in told),
+        tuple(f"{pd.Timestamp(row.as_of):%Y-%m-%d}: {row.probability:.3f}" for row in past.itertuples()),
+    )

@@ -1,0 +1,257 @@
+"""`train`: learn from past nights whose outcome is known, test on later ones, promote only what is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from features import examples, leakage
+from features.feature import Feature
+from features.plan import Plan
+from features.problem import Problem
+from features.proxies import Finding, screen
+from models import plots
+from models.card import model_card
+from models.gate import Decision, decide
+from models.metrics import Judged
+from models.race import Learned, learn
+from models.reasons import fields
+from models.registry import Champion, Registry, Training
+from pipelines.company import Company, open_company
+from pipelines.progress import step
+from pipelines.report import Report
+from pipelines.settings import read_settings
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a model is learned from: the plan of its features, the ripe examples, and what was found wrong with them."""
+
+    plan: Plan
+    features: tuple[Feature, ...]
+    frame: pd.DataFrame
+    counts: dict[str, int]
+    findings: tuple[Finding, ...] = ()
+
+
+@flow(name="train")
+def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+    """Register a model learned from every ripe night, and make it champion if there is none or it is better.
+
+    Parameters
+    ----------
+    config : the company's leadscore.toml.
+    as_of : learn as if this were tonight, with nothing known later; default: everything extracted.
+
+    Raises
+    ------
+    Problem : no ripe night, one class only, too few conversions, or a feature that changes when the future is cut off.
+    """
+    settings = read_settings(config)
+    with open_company(settings) as today:
+        company = today.as_of(as_of)
+        study = build_examples(company)
+        audit_truncation(company, study)
+        study = screen_fields(company, study)
+        learned = learn_models(company, study)
+        decision = challenge_champion(company, study, learned)
+        version = register(company, study, learned, decision)
+        return tell(study, learned, decision, version)
+
+
+@task(cache_policy=NO_CACHE)
+def build_examples(company: Company) -> Study:
+    """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
+    settings = company.settings
+    plan = examples.plan_from(company.crm, settings.timeline, company.attributes, settings.outcome.closed_statuses)
+    nights = company.nights(*past_nights(company))
+    ripe = company.nights(*(night for night in past_nights(company) if settings.timeline.is_ripe(night, company.extracted_at)))
+    with step("Building the features of past nights"):
+        counts = examples.counts(company.crm, nights, plan, company.extracted_at)
+        _enough(company, counts)
+        frame = examples.training(company.crm, ripe, plan, company.extracted_at, settings.training.max_examples).execute()
+    winners = int(frame.loc[frame["converted"].astype(bool), "lead_id"].nunique())
+    if winners < settings.training.min_conversions:
+        raise Problem(
+            f"Only {winners} leads converted within the horizon on the ripe nights, fewer than [training] min_conversions = "
+            f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
+        )
+    return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(frame), "converted leads": winners})
+
+
+def past_nights(company: Company) -> list[datetime]:
+    """The as-of grid from the first lead to the end of the extract, anchored at the newest ripe night.
+
+    Raises
+    ------
+    Problem : history is shorter than horizon and settle lag.
+    """
+    timeline = company.settings.timeline
+    first = pd.Timestamp(company.crm.leads.created_at.min().execute()).to_pydatetime()
+    ripe = timeline.nights(first, company.extracted_at - timeline.gap)
+    if not ripe:
+        raise Problem(
+            f"No night is ripe: leads start on {first:%Y-%m-%d} and the extract ends on {company.extracted_at:%Y-%m-%d}, too close for a horizon of "
+            f"{timeline.horizon_days} days and a settle lag of {timeline.settle_days}. Extract more history, or shorten [outcome] horizon_days."
+        )
+    later = timeline.nights(ripe[-1], company.extracted_at)
+    return ripe + [night for night in later if night > ripe[-1]]
+
+
+def _enough(company: Company, counts: dict[str, int]) -> None:
+    if not counts["examples"]:
+        raise Problem("No lead was open on any ripe night: check created_at of leads and closed_at of deals in leadscore.toml.")
+    if counts["conversions"] == counts["examples"]:
+        raise Problem("Every lead of every ripe night converted: there is no difference to learn. Check the mapping of deals in leadscore.toml.")
+    if not counts["conversions"]:
+        raise Problem(
+            "No lead converted within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, or lengthen horizon_days."
+        )
+
+
+@task(cache_policy=NO_CACHE)
+def audit_truncation(company: Company, study: Study) -> None:
+    """Prove on a past night that no feature changes when everything known later is cut off."""
+    night = pd.Timestamp(study.frame["as_of"].quantile(0.5, interpolation="nearest")).to_pydatetime()
+    with step("Proving that no feature sees the future"):
+        leaks = leakage.truncation_audit(company.crm, night, study.plan)
+    if leaks:
+        raise Problem(
+            f"On {night:%Y-%m-%d} features changed when everything known later was cut off: {'; '.join(map(str, leaks[:5]))}. "
+            "That is a leak from the future: nothing was trained. Please report it."
+        )
+
+
+@task(cache_policy=NO_CACHE)
+def screen_fields(company: Company, study: Study) -> Study:
+    """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
+    with step("Looking for fields that know the outcome"):
+        findings = tuple(screen(study.frame, study.plan.attributes, company.settings.training.allow, seed=company.settings.training.seed))
+    refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
+    kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
+    plan = replace(study.plan, attributes=kept)
+    features = examples.features_of(plan)
+    columns = ["lead_id", "as_of", "converted", "weight", *(feature.name for feature in features)]
+    return replace(study, plan=plan, features=features, frame=study.frame[columns], findings=findings)
+
+
+@task(cache_policy=NO_CACHE)
+def learn_models(company: Company, study: Study) -> Learned:
+    """Run points table, logistic model and boosted trees over past and later nights; refit the best on everything ripe."""
+    training, amount = company.settings.training, _average_amount(company)
+    with step("Learning, and testing on later nights") as progress:
+        return learn(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress)
+
+
+def _average_amount(company: Company) -> float | None:
+    deals = company.crm.deals
+    mean = deals.filter(deals.outcome == "won").amount.mean().execute()
+    return None if pd.isna(mean) else round(float(mean), 2)
+
+
+@task(cache_policy=NO_CACHE)
+def challenge_champion(company: Company, study: Study, learned: Learned) -> Decision:
+    """Let champion and challenger score the same later rows; the first model is promoted for want of another."""
+    champion = Registry(company.settings.tracking_uri).champion_or_none()
+    if champion is None:
+        return Decision(True, ("there was no champion",))
+    with step("Comparing with the champion on the same nights"):
+        return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
+
+
+def _same_rows(company: Company, learned: Learned, champion: Champion) -> tuple[Judged, Judged]:
+    """The backtest's rows of nights that the champion never learned from, as both see them."""
+    rows = learned.backtest.rows
+    later = (rows["as_of"] > champion.scorer.last_night).to_numpy()
+    challenger = learned.backtest.judged(learned.leader, learned.scorer.calibration.apply(learned.backtest.log_odds[learned.leader])).of(later)
+    if not later.any():
+        return challenger, challenger
+    nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in rows.loc[later, "as_of"].unique()))
+    known = examples.snapshot(company.crm, nights, champion.scorer.plan).execute()
+    matched = rows.loc[later, ["lead_id", "as_of"]].merge(known, on=["lead_id", "as_of"], how="left", validate="one_to_one")
+    return challenger, replace(challenger, log_odds=champion.scorer.log_odds(matched))
+
+
+@task(cache_policy=NO_CACHE)
+def register(company: Company, study: Study, learned: Learned, decision: Decision) -> str:
+    """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
+    rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
+    leader, scorer = rows[learned.leader], learned.scorer
+    sample = study.frame.sample(min(len(study.frame), 2_000), random_state=company.settings.training.seed)
+    with step("Recording the run in MLflow"):
+        moved = fields(scorer.contributions(sample), study.features)
+        training = Training(
+            name=f"train as of {company.extracted_at:%Y-%m-%d}",
+            params={
+                "model": learned.leader,
+                "features": len(study.features),
+                **study.counts,
+                **learned.params,
+                "calibration": scorer.calibration.name,
+            },
+            metrics={
+                **learned.metrics[learned.leader],
+                **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
+            },
+            folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
+            scorer=scorer,
+            example=study.frame[[feature.name for feature in study.features]].head(5),
+            figures={
+                "gain": plots.gain(rows),
+                "lift": plots.lift(rows),
+                "reliability": plots.reliability(leader),
+                "score_over_time": plots.over_time(leader),
+                "importance": plots.importance(moved),
+            },
+            texts={
+                "model_card.md": model_card(learned, study.counts, [finding.sentence for finding in study.findings], decision.reasons),
+                "points_table.csv": learned.points.to_csv(index=False),
+            },
+            tags={
+                "gate": "promoted" if decision.promote else "refused",
+                "dataset_digest": digest(study.frame),
+                "reasons": "; ".join(decision.reasons),
+            },
+        )
+        registry = Registry(company.settings.tracking_uri)
+        version = registry.log(training)
+        registry.promote(version, decision.promote, decision.reasons)
+    return version
+
+
+def digest(frame: pd.DataFrame) -> str:
+    """A fingerprint of a table: equal for equal rows in equal order."""
+    return sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
+
+
+def tell(study: Study, learned: Learned, decision: Decision, version: str) -> Report:
+    """The training in words, and as artifacts beside the run."""
+    shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
+    rows = tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+    create_table_artifact(list(rows), key="backtest", description="Every model on nights it had not seen, with 95 % intervals")
+    create_markdown_artifact("\n".join(f"- {reason}" for reason in decision.reasons), key="gate", description="Why it was promoted or not")
+    best = learned.metrics[learned.leader]["worked_share"]
+    facts = {
+        "model": learned.leader,
+        "version": version,
+        "champion": decision.promote,
+        "examples": study.counts["examples"],
+        "learned from": study.counts["learned from"],
+        "conversions": study.counts["conversions"],
+        "unripe": study.counts["unripe"],
+    }
+    notices = (
+        f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
+        "in random order it takes 90.",
+        *(finding.sentence for finding in study.findings),
+        *learned.backtest.skipped,
+        *(f"Gate: {reason}." for reason in decision.reasons),
+    )
+    return Report("train", facts, rows, notices, refused=not decision.promote)

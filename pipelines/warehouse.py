@@ -1,0 +1,177 @@
+"""Dated tables in a DuckDB file: what was extracted, what was refused, and every night's scores. Replaces one night atomically."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from features.contract import SCHEMAS
+from features.crm import Crm
+from features.plan import Attribute
+from features.problem import Problem
+
+_LEDGER = {
+    "as_of": "TIMESTAMP NOT NULL",
+    "lead_id": "VARCHAR NOT NULL",
+    "probability": "DOUBLE NOT NULL",
+    "score": "INTEGER",
+    "tier": "VARCHAR",
+    "expected_value": "DOUBLE",
+    "rank": "INTEGER",
+    "owner_id": "VARCHAR",
+    "owner_rank": "INTEGER",
+    "listed": "BOOLEAN",
+    "explored": "BOOLEAN",
+    "reasons": "VARCHAR",
+    "change": "DOUBLE",
+    "model_name": "VARCHAR",
+    "model_version": "VARCHAR",
+    "run_id": "VARCHAR",
+    "features_digest": "VARCHAR",
+    "scored_at": "TIMESTAMP",
+}
+_KEPT = {
+    "ledger": {**_LEDGER, "PRIMARY": "KEY (as_of, lead_id)"},
+    "quarantine": {
+        "extracted_at": "TIMESTAMP",
+        "table_name": "VARCHAR",
+        "row": "BIGINT",
+        "column_name": "VARCHAR",
+        "value": "VARCHAR",
+        "reason": "VARCHAR",
+    },
+    "extracts": {
+        "extracted_at": "TIMESTAMP",
+        "table_name": "VARCHAR",
+        "rows_in": "BIGINT",
+        "clean": "BIGINT",
+        "quarantined": "BIGINT",
+        "superseded": "BIGINT",
+        "lag_hours": "DOUBLE",
+    },
+    "notices": {"sentence": "VARCHAR"},
+    "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
+}
+
+
+class Warehouse:
+    """The company's tables and the product's own, in one file with one writer.
+
+    To the business: readers see the old night or the new one, never half of either.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.ibis = connection
+        self.raw: duckdb.DuckDBPyConnection = connection.con
+        for name, columns in _KEPT.items():
+            self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(f'{c} {kind}' for c, kind in columns.items())})")
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str) -> Iterator[Warehouse]:
+        """Open the file, making it where it is missing; close it whatever happens.
+
+        Raises
+        ------
+        Problem : another process has it open, or it is no DuckDB file.
+        """
+        Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            connection = ibis.duckdb.connect(url)
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
+            raise Problem(f"The warehouse {url} cannot be opened ({str(error).splitlines()[0]}): check the path and its permissions.") from error
+        Path(url).chmod(0o600)
+        try:
+            yield cls(connection)
+        finally:
+            connection.disconnect()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what happens inside, or none of it."""
+        self.raw.execute("BEGIN TRANSACTION")
+        try:
+            yield
+        except BaseException:
+            self.raw.execute("ROLLBACK")
+            raise
+        self.raw.execute("COMMIT")
+
+    def has(self, table: str) -> bool:
+        """Whether a table exists."""
+        return bool(self.raw.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall()[0][0])
+
+    def size(self, table: str) -> int:
+        """How many rows a table has; 0 when there is none."""
+        return int(self.raw.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]) if self.has(table) else 0
+
+    def crm(self) -> Crm:
+        """The canonical tables, those the company does not have being empty."""
+        return Crm(**{name: self.ibis.table(name) if self.has(name) else ibis.memtable([], schema=schema) for name, schema in SCHEMAS.items()})
+
+    def attributes(self) -> tuple[Attribute, ...]:
+        """The company's own fields, in the order of their tables and columns."""
+        rows = self.raw.execute("SELECT name, origin, kind, known FROM attributes ORDER BY rowid").fetchall()
+        return tuple(Attribute(*row) for row in rows)
+
+    def extracted_at(self) -> datetime | None:
+        """Until when the tables are complete; None before the first extract."""
+        last: datetime | None = self.raw.execute("SELECT max(extracted_at) FROM extracts").fetchall()[0][0]
+        return last
+
+    def notices(self) -> tuple[str, ...]:
+        """What the last extract said that every report must repeat."""
+        return tuple(sentence for (sentence,) in self.raw.execute("SELECT sentence FROM notices ORDER BY rowid").fetchall())
+
+    def extract_counts(self) -> pd.DataFrame:
+        """The counts of the last extract, table by table."""
+        return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
+
+    def ledger(self) -> ir.Table:
+        """Every score of every night."""
+        return self.ibis.table("ledger")
+
+    def publish_night(self, as_of: datetime, scores: pd.DataFrame) -> None:
+        """Replace one night of the ledger, whole, in one transaction.
+
+        Parameters
+        ----------
+        scores : the columns of the ledger; `reasons` as lists. Written in the order of the ranks, so that equal nights are equal bytes.
+        """
+        night = scores.sort_values(["rank", "lead_id"]).assign(reasons=lambda t: [json.dumps(r, ensure_ascii=False) for r in t["reasons"]])
+        night = night[list(_LEDGER)]
+        with self.transaction():
+            self.raw.execute("DELETE FROM ledger WHERE as_of = ?", [as_of])
+            self.raw.register("night_to_publish", night)
+            self.raw.execute("INSERT INTO ledger BY NAME SELECT * FROM night_to_publish")
+            self.raw.unregister("night_to_publish")
+
+    def read_night(self, as_of: datetime) -> pd.DataFrame:
+        """One night of the ledger in the order of the ranks; empty when it was never scored."""
+        return self.raw.execute("SELECT * FROM ledger WHERE as_of = ? ORDER BY rank, lead_id", [as_of]).df()
+
+    def last_probabilities(self, before: datetime) -> pd.Series:
+        """Each lead's probability on the newest night before another: the base of "change since the last night"."""
+        found = self.raw.execute(
+            "SELECT lead_id, probability FROM ledger WHERE as_of = (SELECT max(as_of) FROM ledger WHERE as_of < ?)", [before]
+        ).df()
+        return found.set_index("lead_id")["probability"]
+
+    def histories(self, until: datetime, nights: int = 30) -> pd.DataFrame:
+        """The scores of the last nights up to one: lead_id, as_of, probability."""
+        return self.raw.execute(
+            "SELECT lead_id, as_of, probability FROM ledger WHERE as_of IN (SELECT DISTINCT as_of FROM ledger WHERE as_of <= ? ORDER BY as_of DESC LIMIT ?)"
+            " ORDER BY lead_id, as_of",
+            [until, nights],
+        ).df()
