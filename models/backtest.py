@@ -69,7 +69,7 @@ def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fo
 
     >>> weeks = list(pd.date_range("2025-01-01", periods=40, freq="7D"))
     >>> [(fold.learn_until.strftime("%m-%d"), fold.first.strftime("%m-%d")) for fold in folds(weeks, Timeline(horizon_days=30, settle_days=5), 2)]
-    [('03-05', '04-09'), ('06-04', '07-09')]
+    [('04-30', '06-04'), ('07-02', '08-06')]
     """
     ordered = sorted(set(nights))
     gap = timedelta(days=timeline.horizon_days + timeline.settle_days)

@@ -36,7 +36,8 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
     lines = [
         f"# {learned.leader}, known until {scorer.known_until:%Y-%m-%d}",
         "",
-        f"**Use.** The probability that an open lead becomes a customer within {horizon} days, to order calls. Not for deciding about a person alone.",
+        f"**Use.** The probability that an open lead becomes a customer within {horizon} days, to order calls. "
+        "Not for deciding about a person alone.",
         "",
         f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} conversions until "
         f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and were left out. Base rate {scorer.base_rate:.1%}.",

@@ -86,7 +86,8 @@ def _missing(value: Any) -> bool:
 def _shown(value: Any, feature: Feature) -> str:
     """A value as a person says it.
 
-    >>> _shown(0.0734, Feature("r", "number", "rate", "", "share")), _shown(3.0, Feature("n", "number", "n", "")), _shown(1.26, Feature("d", "number", "", ""))
+    >>> number = Feature("n", "number", "n", "")
+    >>> _shown(0.0734, Feature("r", "number", "rate", "", "share")), _shown(3.0, number), _shown(1.26, number)
     ('7.3 %', '3', '1.3')
     """
     if feature.kind == "flag":

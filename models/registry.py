@@ -169,7 +169,8 @@ class Registry:
         ]
         if not promoted:
             raise Problem(
-                f"No model had been trained by {night[:10]}: run `leadscore train --as-of {night[:10]}` first, so that the night is scored as it would have been."
+                f"No model had been trained by {night[:10]}: run `leadscore train --as-of {night[:10]}` first, "
+                "so that the night is scored as it would have been."
             )
         return self._fetched(max(promoted, key=lambda version: (version.tags["known_until"], int(version.version))))
 

@@ -92,7 +92,8 @@ def _has_columns(company: Company, champion: Champion) -> None:
     missing = [f"{a.origin}.{a.name}" for a in champion.scorer.plan.attributes if (a.origin, a.name) not in there]
     if missing:
         raise Problem(
-            f"The champion needs {', '.join(missing)}, which the last extract did not bring: restore the column in the source, or run `leadscore train`."
+            f"The champion needs {', '.join(missing)}, which the last extract did not bring: "
+            "restore the column in the source, or run `leadscore train`."
         )
 
 

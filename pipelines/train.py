@@ -112,7 +112,8 @@ def _enough(company: Company, counts: dict[str, int]) -> None:
         raise Problem("Every lead of every ripe night converted: there is no difference to learn. Check the mapping of deals in leadscore.toml.")
     if not counts["conversions"]:
         raise Problem(
-            "No lead converted within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, or lengthen horizon_days."
+            "No lead converted within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, "
+            "or lengthen horizon_days."
         )
 
 

@@ -171,7 +171,8 @@ class Warehouse:
     def histories(self, until: datetime, nights: int = 30) -> pd.DataFrame:
         """The scores of the last nights up to one: lead_id, as_of, probability."""
         return self.raw.execute(
-            "SELECT lead_id, as_of, probability FROM ledger WHERE as_of IN (SELECT DISTINCT as_of FROM ledger WHERE as_of <= ? ORDER BY as_of DESC LIMIT ?)"
+            "SELECT lead_id, as_of, probability FROM ledger"
+            " WHERE as_of IN (SELECT DISTINCT as_of FROM ledger WHERE as_of <= ? ORDER BY as_of DESC LIMIT ?)"
             " ORDER BY lead_id, as_of",
             [until, nights],
         ).df()

@@ -190,7 +190,7 @@ class _Table:
         return f"SELECT * {replaced} FROM {table}"
 
     def _was_text(self, column: str) -> bool:
-        known = {(a.origin, a.name): a.kind for a in self.warehouse.attributes()}
+        known: dict[tuple[str, str], str] = {(a.origin, a.name): a.kind for a in self.warehouse.attributes()}
         return known.get((self.name, column), "number") != "number"
 
     def _lag(self) -> float | None:
@@ -230,7 +230,7 @@ def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[
     for origin in ("leads", "accounts", "deals"):
         if origin not in tables:
             continue
-        fixed = settings.source.tables[origin].fixed_at_creation  # type: ignore[index]
+        fixed = settings.source.tables[origin].fixed_at_creation
         for column, kind in warehouse.raw.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [origin]
         ).fetchall():

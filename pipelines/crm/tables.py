@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -211,7 +212,7 @@ class Database:
         from sqlalchemy import table as named
 
         header = self.columns(table)
-        query = select(*(column(name) for name in header)).select_from(named(table))
+        query: Any = select(*(column(name) for name in header)).select_from(named(table))
         if cursor and since:
             query = query.where(column(cursor) >= since)
         with self.engine.connect().execution_options(stream_results=True) as connection:

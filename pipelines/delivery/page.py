@@ -19,8 +19,8 @@ _LISTED_LIMIT = 50_000
 def page(night: Night) -> bytes:
     """A self-contained HTML page: the list per rep, sortable and searchable, each lead with its reasons and its past scores.
 
-    The same night gives the same bytes. Everything that came from the company is data, never markup: it enters as JSON whose "<", ">" and "&" are escaped
-    and is shown as text.
+    The same night gives the same bytes. Everything that came from the company is data, never markup: it enters as JSON whose "<", ">" and "&"
+    are escaped, and is shown as text.
     """
     leads = night.leads.head(_LISTED_LIMIT)
     listed = leads[leads["listed"]]

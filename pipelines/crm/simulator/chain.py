@@ -9,6 +9,8 @@ with `S_i` the stage step under intent i and `I` the intent step. Appeal multipl
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ _LOSE = np.vstack([np.zeros(3), np.tile(p.LOSE, (_OPEN - 1, 1))])
 _MOST = 0.5
 
 
-def intent_steps(appeal: Floats, lift: Floats | float = 0.0) -> Floats:
+def intent_steps(appeal: Floats, lift: NDArray[np.floating[Any]] | float = 0.0) -> Floats:
     """I: chance of each intent tomorrow given today's, for each lead; shape (leads, 3, 3).
 
     Parameters

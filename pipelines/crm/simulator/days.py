@@ -90,12 +90,12 @@ def one_day(
     rate = rates(now.stage, contact, weekday)[np.arange(len(age)), now.intent]
     on_time = np.minimum(rng.poisson(rate * (1 - p.LATE_SHARE)), 100).astype(np.int8)
     late = np.minimum(rng.poisson(rate * p.LATE_SHARE), 100).astype(np.int8)
-    active = on_time.any(axis=1)
+    active = np.asarray(np.any(on_time, axis=1))
     silent = np.where(active, 0, now.silent_days + 1)
     tired = (age >= p.DISQUALIFY_AFTER_DAYS) & (silent >= p.DISQUALIFY_SILENT_DAYS) & (now.stage == 0)
     off = now.disqualified | (tired & (rng.random(len(age)) < p.DISQUALIFY_CHANCE))
     if world.contact_effect:
-        steps = intent_steps(appeal, world.contact_effect * contact.any(axis=1))
+        steps = intent_steps(appeal, world.contact_effect * np.any(contact, axis=1).astype(float))
     stage, intent = _move(rng, now.stage, now.intent, steps, advance)
     return Standing(stage, intent, off, active, silent), contact, on_time, late
 

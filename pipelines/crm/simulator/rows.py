@@ -143,7 +143,7 @@ def _changes(rng: np.random.Generator, world: World, people: People, diary: Diar
     stages = np.asarray(p.STAGES, dtype=object)
     row, age = np.nonzero((diary.stage[:, 1:] >= 0) & (diary.stage[:, 1:] != diary.stage[:, :-1]))
     parts = [_change(people, row, age + 1, "stage", stages[diary.stage[row, age]], stages[diary.stage[row, age + 1]])]
-    touched = diary.contact.any(axis=2)
+    touched = np.asarray(np.any(diary.contact, axis=2))
     working = np.flatnonzero(touched.any(axis=1))
     parts.append(_change(people, working, touched[working].argmax(axis=1), "status", "new", "working"))
     off = np.flatnonzero(diary.disqualified.any(axis=1))
@@ -250,7 +250,8 @@ def _messed_up(rng: np.random.Generator, world: World, clean: Frames) -> tuple[F
             "no creation date": _renamed(_some(rng, leads, 0.0005), "lead_id", "-new").assign(created_at=None),
         },
     }
-    frames, counts = dict(clean), {}
+    frames = dict(clean)
+    counts: dict[str, int] = {}
     for table, kinds in extra.items():
         frames[table] = pd.concat([clean[table], *kinds.values()], ignore_index=True)
         counts |= {f"{table}: {kind}": len(rows) for kind, rows in kinds.items()}

@@ -92,9 +92,9 @@ def _update(world: World, people: People, diary: Diary, belief: Floats, day: int
     now = diary.stage[inside, ages].astype(np.int64)
     new = ages == 0
     was = diary.stage[inside, np.maximum(ages - 1, 0)].astype(np.int64)
-    touched = diary.contact[inside, np.maximum(ages - 1, 0)].any(axis=1)
+    touched = np.any(diary.contact[inside, np.maximum(ages - 1, 0)], axis=1).astype(float)
     seen = belief[inside] * stage_likelihood(advances(appeal), was, now)
-    moved = np.einsum("ni,nij->nj", seen, intent_steps(appeal, world.contact_effect * touched))
+    moved = (seen[:, :, None] * intent_steps(appeal, world.contact_effect * touched)).sum(axis=1)
     prior = np.where(new[:, None], first_intent(appeal), moved)
     posterior = prior * _evidence(world, diary, inside, ages, now, people.arrival[inside], since)
     belief[inside] = posterior / posterior.sum(axis=1, keepdims=True)
@@ -145,7 +145,7 @@ def continue_life(world: World, people: People, diary: Diary, row: int, today: i
     appeal = np.full(draws, people.appeal[row])
     steps, advance = intent_steps(appeal), advances(appeal)
     age = today - 1 - int(people.arrival[row])
-    active = diary.on_time[row, : age + 1].any(axis=1)
+    active = np.asarray(np.any(diary.on_time[row, : age + 1], axis=1))
     silent = age - int(np.flatnonzero(active)[-1]) if active.any() else age + 1
     off = bool(diary.disqualified[row, age])
     lives = Standing(
