@@ -47,6 +47,37 @@ def demo(
 
 
 @app.command()
+def init(
+    source: Annotated[Path, typer.Option("--from", help="Folder, DuckDB file or SQLite file with your tables.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing configuration.")] = False,
+) -> None:
+    """Look at your tables and write a commented leadscore.toml with a guess of what each column means."""
+    from features.problem import Problem
+    from pipelines.crm.guess import guess
+
+    if config.exists() and not force:
+        raise Problem(f"{config} exists already: add --force to overwrite it, or --config to write another file.")
+    text = guess(source)
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(text, encoding="utf-8")
+    typer.echo(f"Wrote {config}. Read its comments, correct what is guessed wrong, then run `leadscore check --config {config}`.")
+
+
+@app.command()
+def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Say in words what is wrong with the configuration, before anything is read or written."""
+    from pipelines.crm.check import check as findings_of
+
+    findings = findings_of(_settings(config))
+    if as_json:
+        typer.echo(json.dumps({"findings": findings}))
+    else:
+        typer.echo("\n".join(f"- {line}" for line in findings) or f"{config} is fine: run `leadscore extract`, then `leadscore train`.")
+    raise typer.Exit(3 if findings else 0)
+
+
+@app.command()
 def extract(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Read the company's tables, refuse what is malformed with a reason, and keep the rest."""
     _prepare(_settings(config).home_folder)
