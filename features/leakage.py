@@ -36,7 +36,8 @@ class Leak:
 def truncation_audit(crm: Crm, as_of: datetime, plan: Plan) -> list[Leak]:
     """Every feature of a night, computed from full history and from history cut at that night, must be equal: here are those that are not.
 
-    To the business: the score in the backtest is the score that sales would have had. An empty list is a proof for this night.
+    To the business: the score in the backtest is the score that sales would have had. An empty list is a proof for this night. Attributes of which
+    only today's value exists have no past to be cut; `features.proxies` judges those.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def truncation_audit(crm: Crm, as_of: datetime, plan: Plan) -> list[Leak]:
     absent = full.index.symmetric_difference(truncated.index)
     leaks = [Leak("population", len(absent), str(absent[0]), absent[0] in full.index, absent[0] in truncated.index)] if len(absent) else []
     common = full.index.intersection(truncated.index)
-    for name in ["owner_id", "account_id", *(feature.name for feature in features_of(plan))]:
+    judged_elsewhere = {attribute.column for attribute in plan.attributes if attribute.known == "today"}
+    for name in ["owner_id", "account_id", *(f.name for f in features_of(plan) if f.name not in judged_elsewhere)]:
         moved = _moved(full.loc[common, name], truncated.loc[common, name])
         if moved.any():
             lead = common[moved][0]

@@ -18,6 +18,7 @@ from features.feature import Feature
 from models.encoding import Encoder
 
 Floats = NDArray[np.float64]
+_FAR = 4.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def by_feature(each: Floats, encoder: Encoder, bias: Floats, index: pd.Index) ->
 
 def _standard(values: Floats, centre: Floats, scale: Floats) -> Floats:
     logged = np.sign(values) * np.log1p(np.abs(values))
-    return np.nan_to_num((logged - centre) / scale, nan=0.0)
+    # A line must not be followed far beyond what it was drawn through.
+    return np.clip(np.nan_to_num((logged - centre) / scale, nan=0.0), -_FAR, _FAR)
 
 
 def fit_logistic(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, strength: float = 0.05) -> LinearModel:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
 
+from io import StringIO
 from pathlib import Path
 
 import mlflow
@@ -115,7 +118,9 @@ class Registry:
                 with mlflow.start_run(run_name=fold, nested=True):
                     mlflow.log_metrics(dict(metrics))
             uri = self._log_model(training)
-        made = mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run.info.run_id})
+        # MLflow says on stderr what the report says anyway.
+        with redirect_stderr(StringIO()):
+            made = mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run.info.run_id})
         return str(made.version)
 
     def _log_model(self, training: Training) -> str:

@@ -6,7 +6,9 @@ so that `leadscore --help` answers at once.
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -214,14 +216,30 @@ def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
 
 def main() -> None:
     """Run a command; whatever goes wrong reaches the user as one sentence, never as a traceback."""
+    atexit.register(_leave, code := [0])
+    code[0] = _run()
+    sys.exit(code[0])
+
+
+def _run() -> int:
     from features.problem import Problem
 
     try:
         app()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
     except Problem as problem:
-        sys.exit(_said(str(problem)))
+        return _said(str(problem))
     except Exception as error:
-        sys.exit(_said(_unexpected(error)))
+        return _said(_unexpected(error))
+    return 0
+
+
+def _leave(code: list[int]) -> None:
+    """Registered first, so run last: leave before DuckDB's bindings report harmless leaks of a dying interpreter to the user."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code[0])
 
 
 def _said(sentence: str) -> int:

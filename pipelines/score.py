@@ -188,14 +188,14 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
 
 def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path) -> Report:
     """The night in words, its first leads as a table, and a link to the page."""
-    names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id")
+    names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id").fillna("")
     top = ranked.head(10)
     rows = tuple(
         {
             "rank": int(lead.rank),
             "lead": lead.lead_id,
-            "name": names["name"].get(lead.lead_id) or "",
-            "company": names["company"].get(lead.lead_id) or "",
+            "name": names["name"].get(lead.lead_id, ""),
+            "company": names["company"].get(lead.lead_id, ""),
             "owner": lead.owner_id,
             "probability": round(float(lead.probability), 3),
             "why": "; ".join(reason["words"] for reason in lead.reasons[:2]),

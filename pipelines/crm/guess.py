@@ -246,7 +246,7 @@ def _written(folder: Path, found: Mapping[str, Guess], samples: Mapping[str, pd.
 def _closing(found: Mapping[str, Guess]) -> list[str]:
     if not found["leads"].clocks:
         return []
-    return ["# The tables have no dates: until when they are complete is made up here, like the dates below.", "extracted_at = 2025-03-01T00:00:00"]
+    return ["# The tables have no dates: until when they are complete is made up here, like the dates below.", "extracted_at = 2024-12-31T00:00:00"]
 
 
 def _lines(canonical: str, one: Guess, columns: Sequence[str]) -> list[str]:
