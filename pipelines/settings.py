@@ -121,11 +121,12 @@ class OutcomeRules(Section):
 class Training(Section):
     """How the model is learned.
 
-    `allow` names fields that are used although the leakage screen flagged them; `min_conversions` is the smallest number of
+    `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the leakage screen flagged them; `min_conversions` is the smallest number of
     conversions worth learning from.
     """
 
     every_days: int = Field(default=7, ge=1)
+    since: date | None = None
     max_examples: int = Field(default=2_000_000, ge=1)
     min_conversions: int = Field(default=30, ge=1)
     folds: int = Field(default=4, ge=2)

@@ -95,6 +95,8 @@ def past_nights(company: Company) -> list[datetime]:
     """
     timeline = company.settings.timeline
     first = pd.Timestamp(company.crm.leads.created_at.min().execute()).to_pydatetime()
+    if company.settings.training.since:
+        first = max(first, timeline.night(company.settings.training.since))
     ripe = timeline.nights(first, company.extracted_at - timeline.gap)
     if not ripe:
         raise Problem(
