@@ -85,12 +85,13 @@ def described(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
         known = known.left_join(part.table(crm, keys, plan), ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
     columns = {f.name: known[f.name].cast("float64" if f.kind in ("number", "flag") else "string") for f in features_of(plan)}
     counts = {name: value.fill_null(0.0) for name, value in columns.items() if _is_count(name, plan)}
-    return known.select("lead_id", "as_of", "owner_id", "account_id", **{**columns, **counts})
+    steady = {"velocity": columns["velocity"].fill_null(1.0)}
+    return known.select("lead_id", "as_of", "owner_id", "account_id", **{**columns, **counts, **steady})
 
 
 def _is_count(name: str, plan: Plan) -> bool:
-    """A lead that never did anything did it zero times; only recency stays unknown."""
-    unknown = {"days_since_in", "days_since_first_in", *(f"{deed.column}_recency" for deed in plan.deeds)}
+    """A lead that never did anything did it zero times, at a steady pace; only recency stays unknown."""
+    unknown = {"days_since_in", "days_since_first_in", "velocity", *(f"{deed.column}_recency" for deed in plan.deeds)}
     return name in {f.name for f in engagement.features(plan)} - unknown
 
 

@@ -121,8 +121,8 @@ class OutcomeRules(Section):
 class Training(Section):
     """How the model is learned.
 
-    `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the leakage screen flagged them; `min_conversions` is the smallest number of
-    conversions worth learning from.
+    `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
+    leakage screen flagged them. `min_conversions` is the smallest number of conversions worth learning from.
     """
 
     every_days: int = Field(default=7, ge=1)
