@@ -46,7 +46,7 @@ def _not_closed(crm: Crm, there: ir.Table) -> ir.Table:
         won=theirs.count(where=ibis.and_(closed, theirs.outcome == "won")),
     )
     over = states.filter(ibis.or_(states.won > 0, states.standing == 0))
-    return there.anti_join(over, ["lead_id", "as_of"])
+    return _without(there, over)
 
 
 def _still_on(crm: Crm, there: ir.Table, plan: Plan) -> ir.Table:
@@ -55,4 +55,11 @@ def _still_on(crm: Crm, there: ir.Table, plan: Plan) -> ir.Table:
         return there
     status = value_at(crm, there, "status")
     off = status.filter(status.value.lower().isin([closed.lower() for closed in plan.closed_statuses]))
-    return there.anti_join(off, ["lead_id", "as_of"])
+    return _without(there, off)
+
+
+def _without(there: ir.Table, those: ir.Table) -> ir.Table:
+    """An anti join in words that every engine knows."""
+    marks = those.select("as_of", off="lead_id")
+    joined = there.left_join(marks, [there.lead_id == marks.off, there.as_of == marks.as_of])
+    return joined.filter(joined.off.isnull()).select(*there.columns)

