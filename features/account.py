@@ -97,6 +97,7 @@ def _deals(crm: Crm, housed: ir.Table) -> ir.Table:
     won = ibis.and_(closed, known.outcome == "won")
     return known.group_by("lead_id", "as_of").agg(
         account_won_deals=known.count(where=won),
-        account_won_amount=known.amount.sum(where=won),
+        # Rounded, because engines add up in any order and a night scored again must be the same to the byte.
+        account_won_amount=known.amount.sum(where=won).round(4),
         account_open_deals=known.count(where=ibis.or_(known.outcome == "open", known.closing >= known.as_of)),
     )

@@ -128,6 +128,12 @@ _DEALS = [
 ]
 
 
+def _text(mapped: ir.Table, column: str) -> ir.StringValue:
+    """What stood there: beside a canonical column in `raw__`, of an attribute itself."""
+    there = [name for name in (RAW + column, column) if name in mapped.columns]
+    return mapped[there[0]].cast("string") if there else ibis.null("string")
+
+
 def _plain(column: str) -> str:
     return column.removeprefix(RAW)
 
@@ -156,10 +162,7 @@ def refusals(mapped: ir.Table, broken: list[Rule]) -> ir.Table:
     first = ibis.cases(*hits, else_=-1)
     judged = mapped.mutate(_rule=first)
     judged = judged.filter(judged._rule >= 0)
-    text = [
-        (judged._rule == n, judged[RAW + rule.column].substr(0, 200) if RAW + rule.column in judged.columns else ibis.null("string"))
-        for n, rule in enumerate(broken)
-    ]
+    text = [(judged._rule == n, _text(judged, rule.column).substr(0, 200)) for n, rule in enumerate(broken)]
     return judged.select(
         row="row",
         column=ibis.cases(*((judged._rule == n, rule.column) for n, rule in enumerate(broken)), else_=""),

@@ -20,6 +20,8 @@ from features.plan import Attribute, Deed, Plan
 from features.population import open_leads
 from features.timeline import Timeline
 
+NIGHTS_PER_LEAD = 8
+_SMALL = 150_000
 _PARTS = (profile, engagement, deals, account, outreach)
 _RATED = ("source", "campaign", "origin", "channel", "lead_source", "lead_origin", "utm_source", "utm_campaign")
 
@@ -100,13 +102,18 @@ def labelled(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime) -> 
     return label(crm, open_leads(crm, nights, plan), plan.timeline, extracted_at)
 
 
-def training(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime, limit: int = 2_000_000) -> ir.Table:
+def training(
+    crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime, limit: int = 2_000_000, nights_per_lead: int = NIGHTS_PER_LEAD
+) -> ir.Table:
     """The labelled examples of ripe nights.
+
+    Every k-th night of each lead is kept and weighs k, so that sums stay what they were, where there would be more than one of these:
 
     Parameters
     ----------
-    limit : at most so many examples. Beyond it, every k-th night of each lead is kept and weighs k, so that sums stay what they were;
-        successive nights of a lead say nearly the same.
+    limit : examples in all. Two million: what a laptop learns from in minutes.
+    nights_per_lead : examples a lead, on average. 8: successive nights of a lead say nearly the same, so that more cost time and teach little.
+        A table of less than 150,000 examples is learned from whole.
 
     Returns
     -------
@@ -114,7 +121,8 @@ def training(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime, lim
     """
     examples = labelled(crm, nights, plan, extracted_at)
     examples = examples.filter(examples.ripe, examples.converted.notnull())
-    every = -(-int(examples.count().execute()) // limit)
+    size = examples.agg(rows=examples.count(), leads=examples.lead_id.nunique()).execute().iloc[0]
+    every = -(-int(size["rows"]) // min(limit, max(nights_per_lead * int(size["leads"]), _SMALL)))
     if every > 1:
         order = ibis.window(order_by=["lead_id", "as_of"])
         examples = examples.mutate(nth=ibis.row_number().over(order))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -25,13 +24,25 @@ from models.metrics import Judged
 
 Floats = NDArray[np.float64]
 QUARTERS = 4
+_FEWEST = 5
 Fit = Callable[[pd.DataFrame, Sequence[Feature]], Any]
 
 
-def quarter_of(lead_ids: pd.Series) -> NDArray[np.int64]:
-    """Which quarter of the leads each belongs to, by its id alone: the same in every fold, run and machine."""
+def quarter_of(lead_ids: pd.Series, cut: int = 0) -> NDArray[np.int64]:
+    """Which quarter of the leads each belongs to, by its id alone: the same in every fold, run and machine.
+
+    Parameters
+    ----------
+    cut : another number cuts the leads into other quarters, each of which holds a quarter of every one of the first.
+    """
     codes, distinct = pd.factorize(lead_ids)
-    return np.asarray((pd.util.hash_array(distinct.to_numpy(dtype=object)) % QUARTERS).astype(np.int64)[codes])
+    place = pd.util.hash_array(distinct.to_numpy(dtype=object)) >> np.uint64(16 * cut)
+    return np.asarray((place % QUARTERS).astype(np.int64)[codes])
+
+
+def held_out(lead_ids: pd.Series) -> NDArray[np.bool_]:
+    """A quarter of the leads, on which a racer may choose its own settings; cut across the quarters that folds judge, so that no past lacks it."""
+    return quarter_of(lead_ids, cut=1) == 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fo
     [('04-30', '06-04'), ('07-02', '08-06')]
     """
     ordered = sorted(set(nights))
-    gap = timedelta(days=timeline.horizon_days + timeline.settle_days)
+    gap = timeline.gap
     span = ordered[-1] - ordered[0]
     if span <= gap:
         raise Problem(
@@ -142,8 +153,9 @@ def run(
     every = folds(list(frame["as_of"].unique()), timeline, k)
     for fold in every:
         past, test = fold.past(frame), fold.test(frame)
-        if min(past["converted"].sum(), (~past["converted"].astype(bool)).sum(), test["converted"].sum()) < 5:
-            skipped.append(f"The fold from {fold.first:%Y-%m-%d} has too few conversions in its past or its test to be judged.")
+        sides = [part["converted"].astype(bool) == side for part in (past, test) for side in (True, False)]
+        if min(int(side.sum()) for side in sides) < _FEWEST:
+            skipped.append(f"The fold from {fold.first:%Y-%m-%d} has too few leads of either outcome in its past or its test to be judged.")
             continue
         for number, (name, fit) in enumerate(racers.items()):
             tell((fold.number + number / len(racers)) / len(every), f"fold {fold.number + 1} of {len(every)}, {name}")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from features.feature import Feature
-from models.encoding import Encoder
+from models.calibration import fit_sigmoid
+from models.encoding import FEWEST_LEADS, Encoder, require
 
 Floats = NDArray[np.float64]
 _FAR = 4.0
@@ -37,12 +38,15 @@ class LinearModel:
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """One number an example; above zero means more likely than not."""
-        return np.asarray(_standard(self.encoder.transform(frame), self.centre, self.scale) @ self.weights + self.intercept)
+        return np.asarray(self._columns(frame) @ self.weights + self.intercept)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the log-odds, and "bias"; rows sum to `log_odds`."""
-        each = _standard(self.encoder.transform(frame), self.centre, self.scale) * self.weights
+        each = self._columns(frame) * self.weights
         return by_feature(each, self.encoder, np.full(len(frame), self.intercept), frame.index)
+
+    def _columns(self, frame: pd.DataFrame) -> Floats:
+        return _standard(_logged(self.encoder.transform(frame)), self.centre, self.scale)
 
     def save(self, folder: Path) -> None:
         """Write model.json."""
@@ -67,10 +71,19 @@ def by_feature(each: Floats, encoder: Encoder, bias: Floats, index: pd.Index) ->
     return pd.DataFrame(summed, columns=names, index=index).assign(bias=bias)
 
 
-def _standard(values: Floats, centre: Floats, scale: Floats) -> Floats:
-    logged = np.sign(values) * np.log1p(np.abs(values))
+def _logged(values: Floats) -> Floats:
+    return np.asarray(np.sign(values) * np.log1p(np.abs(values)))
+
+
+def _standard(logged: Floats, centre: Floats, scale: Floats) -> Floats:
     # A line must not be followed far beyond what it was drawn through.
     return np.clip(np.nan_to_num((logged - centre) / scale, nan=0.0), -_FAR, _FAR)
+
+
+def relative_weight(frame: pd.DataFrame) -> Floats:
+    """Weights of mean one: how many nights a sampled example stands for says nothing of how strongly to hold a model."""
+    weight = frame["weight"].to_numpy(dtype=float)
+    return np.asarray(weight / weight.mean())
 
 
 def fit_logistic(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, strength: float = 0.05) -> LinearModel:
@@ -81,14 +94,19 @@ def fit_logistic(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7
     strength : scikit-learn's C. 0.05: held tightly, since snapshots of a lead repeat each other.
     """
     encoder = Encoder.fit(frame, features)
-    values = encoder.transform(frame)
-    logged = np.sign(values) * np.log1p(np.abs(values))
+    converted, weight = frame["converted"].to_numpy(dtype=bool), relative_weight(frame)
+    if not encoder.columns:
+        none = np.zeros(0)
+        rate = float(np.average(converted, weights=weight))
+        return LinearModel("logistic", encoder, none, none, none, float(np.log(rate / (1 - rate))))
+    logged = _logged(encoder.transform(frame))
     with np.errstate(invalid="ignore"):
-        centre = np.nan_to_num(np.nanmean(np.where(np.isnan(logged).all(axis=0), 0.0, logged), axis=0))
-        scale = np.nanstd(np.where(np.isnan(logged).all(axis=0), 0.0, logged), axis=0)
+        told = np.where(np.isnan(logged).all(axis=0), 0.0, logged)
+        centre, scale = np.nanmean(told, axis=0), np.nanstd(told, axis=0)
     scale = np.where(scale > 0, scale, 1.0)
-    model = LogisticRegression(C=strength, max_iter=300, random_state=seed)
-    model.fit(_standard(values, centre, scale), frame["converted"].to_numpy(dtype=bool), sample_weight=frame["weight"].to_numpy(dtype=float))
+    # Many rows and few columns: Newton's method with a Cholesky factor takes a handful of steps.
+    model = LogisticRegression(C=strength, max_iter=300, random_state=seed, solver="newton-cholesky")
+    model.fit(_standard(logged, centre, scale), converted, sample_weight=weight)
     return LinearModel("logistic", encoder, centre, scale, model.coef_[0], float(model.intercept_[0]))
 
 
@@ -100,7 +118,6 @@ class PointsTable:
     """
 
     name: str
-    kinds: dict[str, str]
     points: dict[str, list[tuple[str, int]]]
     edges: dict[str, list[float]]
     slope: float
@@ -120,6 +137,7 @@ class PointsTable:
         return pd.DataFrame(rows, columns=["field", "value", "points"])
 
     def _points(self, frame: pd.DataFrame) -> pd.DataFrame:
+        require(self.points, frame)
         worth = {f: bands(frame[f], self.edges.get(f)).map(dict(levels)).fillna(0).to_numpy(dtype=float) for f, levels in self.points.items()}
         return pd.DataFrame(worth, index=frame.index)
 
@@ -130,19 +148,23 @@ class PointsTable:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        return cls(**json.loads((folder / "model.json").read_text(encoding="utf-8")))
+        stored = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        points = {field: [(level, worth) for level, worth in levels] for field, levels in stored["points"].items()}
+        return cls(**{**stored, "points": points})
 
 
 def bands(values: pd.Series, edges: list[float] | None) -> pd.Series:
     """A field in the bands of a points table: its level, or between which edges a number lies."""
     if edges is None:
-        return values.astype("object").where(values.notna(), "missing").astype(str)
-    texts = np.array([f"below {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(edges)), f"{edges[-1]:g} or more", "missing"])
+        return values.astype("object").where(values.notna(), "missing").map(str)
+    texts = np.array([f"below {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(edges)), f"{edges[-1]:g} or more", "missing"], dtype=object)
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
-    return pd.Series(texts[np.where(np.isnan(numbers), len(texts) - 1, np.searchsorted(edges, numbers, side="right"))], index=values.index)
+    at = np.where(np.isnan(numbers), len(texts) - 1, np.searchsorted(edges, numbers, side="right"))
+    # Objects: pandas would turn every text into its own string type, which costs more than the rest of the table.
+    return pd.Series(texts[at], index=values.index, dtype=object)
 
 
-def fit_points(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, fields: int = 6) -> PointsTable:
+def fit_points(frame: pd.DataFrame, features: Sequence[Feature], fields: int = 6) -> PointsTable:
     """Choose the few most telling fields and give each of their values points.
 
     Parameters
@@ -161,22 +183,26 @@ def fit_points(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, 
             if not cuts:
                 continue
             edges[feature.name] = [float(cut) for cut in cuts]
-        worth[feature.name], told = _evidence(bands(values, edges.get(feature.name)), converted)
+        worth[feature.name], told = _evidence(bands(values, edges.get(feature.name)), frame["lead_id"], converted)
         scored.append((told, feature.name, feature.field))
     best: dict[str, str] = {}
     for _, name, field in sorted(scored, reverse=True):
         best.setdefault(field, name)
     picked = list(best.values())[:fields]
     points = {name: [(level, round(5 * value)) for level, value in sorted(worth[name].items())] for name in picked}
-    blank = PointsTable("points table", {f.name: f.kind for f in chosen}, points, {n: edges[n] for n in picked if n in edges}, 1.0, 0.0)
-    line = LogisticRegression(C=1e6).fit(blank.log_odds(frame)[:, None], converted, sample_weight=frame["weight"].to_numpy(dtype=float))
-    return PointsTable(blank.name, blank.kinds, points, blank.edges, float(line.coef_[0, 0]), float(line.intercept_[0]))
+    blank = PointsTable("points table", points, {n: edges[n] for n in picked if n in edges}, 1.0, 0.0)
+    line = fit_sigmoid(blank.log_odds(frame), converted, relative_weight(frame))
+    return PointsTable(blank.name, points, blank.edges, line.slope, line.intercept)
 
 
-def _evidence(levels: pd.Series, converted: NDArray[np.bool_]) -> tuple[dict[str, float], float]:
-    """Weight of evidence of each level (smoothed by twenty examples at the overall rate), and the field's information value."""
+def _evidence(levels: pd.Series, leads: pd.Series, converted: NDArray[np.bool_]) -> tuple[dict[str, float], float]:
+    """Weight of evidence of each level (smoothed by twenty examples at the overall rate), and the field's information value.
+
+    A level of less than twenty leads is worth nothing: it would be learned by heart.
+    """
     base = converted.mean()
-    counts = pd.DataFrame({"level": levels.to_numpy(), "won": converted}).groupby("level")["won"].agg(["sum", "count"])
+    each = pd.DataFrame({"level": levels.to_numpy(), "won": converted, "lead": leads.to_numpy()}).groupby("level")
+    counts = each["won"].agg(["sum", "count"])[each["lead"].nunique() >= FEWEST_LEADS]
     rate = (counts["sum"] + 20 * base) / (counts["count"] + 20)
     evidence = np.log(rate / (1 - rate)) - np.log(base / (1 - base))
     won, lost = counts["sum"] / converted.sum(), (counts["count"] - counts["sum"]) / (~converted).sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from features.problem import Problem
 
 Floats = NDArray[np.float64]
 _WORD = re.compile(r"[^\W_]+")
-_MOST_LEVELS, _MOST_WORDS, _FEWEST_LEADS = 30, 40, 20
+FEWEST_LEADS = 20
+_MOST_LEVELS, _MOST_WORDS = 30, 40
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,7 @@ class Encoder:
         ------
         Problem : a column that training had is missing.
         """
-        absent = {column.feature for column in self.columns} - set(frame.columns)
-        if absent:
-            raise Problem(
-                f"The model needs the columns {', '.join(sorted(absent))}, which are missing tonight: extract again, or retrain without them."
-            )
+        require({column.feature for column in self.columns}, frame)
         out = np.empty((len(frame), len(self.columns)))
         texts: dict[str, Any] = {}
         for at, column in enumerate(self.columns):
@@ -91,6 +88,18 @@ class Encoder:
         return cls(tuple(Column(**column) for column in stored["columns"]), dict(stored["kinds"]))
 
 
+def require(columns: Iterable[str], frame: pd.DataFrame) -> None:
+    """Every column that a model needs is there.
+
+    Raises
+    ------
+    Problem : one is not.
+    """
+    absent = sorted(set(columns) - set(frame.columns))
+    if absent:
+        raise Problem(f"The model needs the columns {', '.join(absent)}, which are missing tonight: extract again, or retrain without them.")
+
+
 def _columns_of(feature: Feature, values: pd.Series, per_lead: pd.Series) -> list[Column]:
     if feature.kind in ("number", "flag"):
         return [Column(feature.name, feature.name)] if values.nunique(dropna=False) > 1 else []
@@ -99,7 +108,7 @@ def _columns_of(feature: Feature, values: pd.Series, per_lead: pd.Series) -> lis
         for level in _levels(str(text), feature.kind):
             counts[level] += int(times)
     most = _MOST_LEVELS if feature.kind == "category" else _MOST_WORDS
-    frequent = [level for level, times in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if times >= _FEWEST_LEADS][:most]
+    frequent = [level for level, times in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if times >= FEWEST_LEADS][:most]
     telling = [level for level in frequent if counts[level] < len(per_lead)]
     sign = "=" if feature.kind == "category" else "~"
     return [Column(f"{feature.name} {sign} {level}", feature.name, level) for level in sorted(telling)]

@@ -40,10 +40,12 @@ def decide(challenger: Judged, champion: Judged, seed: int = 7) -> Decision:
 
 
 def _cannot_judge(challenger: Judged, champion: Judged) -> str | None:
-    if len(challenger.converted) != len(champion.converted) or (challenger.lead != champion.lead).any():
+    same = (np.array_equal(getattr(challenger, name), getattr(champion, name)) for name in ("lead", "night", "converted", "weight"))
+    if not all(same):
         return "champion and challenger were not scored on the same rows"
-    if challenger.converted.sum() < _FEWEST:
-        return f"only {int(challenger.converted.sum())} conversions ripened since the champion learned; {_FEWEST} are needed to judge"
+    customers = len(set(challenger.lead[challenger.converted]))
+    if customers < _FEWEST:
+        return f"only {customers} conversions ripened since the champion learned; {_FEWEST} are needed to judge"
     if challenger.converted.all():
         return "every lead converted: there is nothing to tell apart"
     if not (np.isfinite(challenger.log_odds).all() and np.isfinite(champion.log_odds).all()):

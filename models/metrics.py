@@ -75,8 +75,7 @@ def measures(rows: Judged) -> dict[str, Measure]:
     p = sigmoid(z)
     loss = np.logaddexp(0, z) - y * z
     brier = (p - y) ** 2
-    order = np.argsort(-z, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(z[order])), len(z) - 1)
+    order, ends = _places(z)
 
     def curve(w: Floats) -> tuple[Floats, Floats]:
         won, lost = np.cumsum((w * y)[order])[ends], np.cumsum((w * (1 - y))[order])[ends]
@@ -93,6 +92,8 @@ def measures(rows: Judged) -> dict[str, Measure]:
 
     def worked(w: Floats) -> float:
         won, lost = curve(w)
+        if not won[-1]:
+            return float("nan")
         at = int(np.searchsorted(won, _FOUND * won[-1]))
         return float((won[at] + lost[at]) / (won[-1] + lost[-1]))
 
@@ -108,12 +109,23 @@ def measures(rows: Judged) -> dict[str, Measure]:
     for share in SHARES:
         best = rows.top(share / 100)
         found[f"precision_at_{share}"] = lambda w, best=best: _rate(w, y, best)  # type: ignore[misc]
-        found[f"lift_at_{share}"] = lambda w, best=best: _rate(w, y, best) / float(np.average(y, weights=w))  # type: ignore[misc]
+        found[f"lift_at_{share}"] = lambda w, best=best: _lift(w, y, best)  # type: ignore[misc]
     return found
+
+
+def _places(z: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows from the best score to the worst, and where in that order each group of equal scores ends."""
+    order = np.argsort(-z, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(z[order])), len(z) - 1)
 
 
 def _rate(w: Floats, y: Floats, best: Bools) -> float:
     return float((w * y)[best].sum() / max(w[best].sum(), 1e-12))
+
+
+def _lift(w: Floats, y: Floats, best: Bools) -> float:
+    base = float(np.average(y, weights=w))
+    return _rate(w, y, best) / base if base else float("nan")
 
 
 def _line(y: Floats, z: Floats, w: Floats) -> tuple[float, float]:
@@ -135,6 +147,8 @@ def _line(y: Floats, z: Floats, w: Floats) -> tuple[float, float]:
             if then <= now:
                 break
             step = step / 2
+        else:
+            break
         beta, gained, now = beta + step, now - then, then
         if gained < 1e-9 * abs(now):
             break
@@ -196,8 +210,8 @@ def reliability_table(rows: Judged, bins: int = 10) -> pd.DataFrame:
 
 
 def gain_curve(rows: Judged, points: int = 101) -> pd.DataFrame:
-    """Share of the conversions found by working the best share of the leads: worked, found."""
-    order = np.argsort(-rows.log_odds, kind="stable")
-    won, all_ = np.cumsum((rows.weight * rows.converted)[order]), np.cumsum(rows.weight[order])
+    """Share of the conversions found by working the best share of the leads: worked, found. Equal scores are worked in random order."""
+    order, ends = _places(rows.log_odds)
+    won, all_ = np.cumsum((rows.weight * rows.converted)[order])[ends], np.cumsum(rows.weight[order])[ends]
     worked = np.linspace(0, 1, points)
     return pd.DataFrame({"worked": worked, "found": np.interp(worked, np.r_[0, all_ / all_[-1]], np.r_[0, won / max(won[-1], 1e-12)])})

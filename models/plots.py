@@ -71,7 +71,7 @@ def over_time(rows: Judged) -> Figure:
 
 def importance(contributions: pd.DataFrame, most: int = 15) -> Figure:
     """Which fields move the scores: mean size of their contribution to the log-odds."""
-    mean = contributions.drop(columns="bias").abs().mean().sort_values().tail(most)
+    mean = contributions.iloc[:, 1:].abs().mean().sort_values().tail(most)
     figure, axes = _blank("What moves the score", "mean contribution to the log-odds", "")
     axes.barh(mean.index, mean, color=_COLOURS[0])
     return figure

@@ -20,7 +20,6 @@ from models.metrics import Estimate, evaluate, measures
 from models.scorer import Scorer, fit_boosted
 from models.tuning import tune
 
-_ROWS = 150_000
 _JUDGED = 60_000
 
 
@@ -41,6 +40,15 @@ class Learned:
         return {name: value for name, measure in measures(rows).items() if np.isfinite(value := measure(rows.weight))}
 
 
+def racers_of(params: dict[str, Any], seed: int) -> dict[str, Fit]:
+    """Everybody who runs, the simplest first."""
+    return {
+        "points table": fit_points,
+        "logistic": partial(fit_logistic, seed=seed),
+        "boosted trees": partial(fit_boosted, seed=seed, params=params),
+    }
+
+
 def learn(
     frame: pd.DataFrame,
     features: Sequence[Feature],
@@ -56,30 +64,24 @@ def learn(
 
     Parameters
     ----------
-    frame : examples in the order of lead and night; beyond 150,000 every n-th is learned from, which spaces each lead's nights evenly.
+    frame : examples, see `features.examples.training`.
     known_until : end of the extract.
     k : folds of the backtest.
     trials : settings tried by the search.
     """
-    every = max(1, -(-len(frame) // _ROWS))
-    thin = frame.iloc[::every].reset_index(drop=True)
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
-    first = folds(list(thin["as_of"].unique()), timeline, k)[0]
-    params = tune(first.past(thin), features, timeline, trials, seed)
-    racers: dict[str, Fit] = {
-        "points table": partial(fit_points, seed=seed),
-        "logistic": partial(fit_logistic, seed=seed),
-        "boosted trees": partial(fit_boosted, seed=seed, params=params),
-    }
-    backtest = run(thin, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
+    first = folds(list(frame["as_of"].unique()), timeline, k)[0]
+    params = tune(first.past(frame), features, trials, seed)
+    racers = racers_of(params, seed)
+    backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     leader = min(racers, key=lambda name: _loss(backtest, name))
     calibration = _calibrate(backtest, leader)
     progress(0.7, "measuring with intervals")
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
     progress(0.9, f"learning {leader} on everything ripe")
-    model = racers[leader](thin, features)
-    points = model if isinstance(model, PointsTable) else fit_points(thin, features, seed)
+    model = racers[leader](frame, features)
+    points = model if isinstance(model, PointsTable) else fit_points(frame, features)
     scorer = Scorer(
         model,
         calibration,
@@ -88,7 +90,7 @@ def learn(
         pd.Timestamp(frame["as_of"].max()).to_pydatetime(),
         known_until,
         float(np.average(frame["converted"].astype(float), weights=frame["weight"])),
-        usual_values(thin, features),
+        usual_values(frame, features),
         value,
     )
     return Learned(scorer, backtest, metrics, leader, params, points.table())

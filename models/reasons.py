@@ -22,8 +22,11 @@ def fields(contributions: pd.DataFrame, features: Sequence[Feature]) -> pd.DataF
     {'bias': -2.0, 'opens': 1.5}
     """
     field = {feature.name: feature.field for feature in features}
-    summed = contributions.T.groupby(lambda name: field.get(str(name), str(name))).sum().T
-    return summed[["bias", *(name for name in summed.columns if name != "bias")]]
+    # Set aside first: a company may have a field of its own that is called bias.
+    bias, each = contributions["bias"], contributions.drop(columns="bias")
+    summed = each.T.groupby(lambda name: field.get(str(name), str(name))).sum().T
+    summed.insert(0, "bias", bias, allow_duplicates=True)
+    return summed
 
 
 def reasons(
@@ -41,7 +44,7 @@ def reasons(
     -------
     Per lead, a list of {field, words, contribution}; a contribution under 0.05 of log-odds is noise and is not told.
     """
-    summed = fields(contributions, features).drop(columns="bias")
+    summed = fields(contributions, features).iloc[:, 1:]
     by_field: dict[str, list[Feature]] = {}
     for feature in features:
         if feature.name in contributions.columns:
@@ -75,7 +78,8 @@ class _Words:
         value, usual = self.values[feature.name][row], self.usual.get(feature.name)
         if _missing(value):
             return f"no {feature.field} known"
-        said = feature.words.format(value=_shown(value, feature))
+        # Not `format`: a company's own field may have braces in its name.
+        said = feature.words.replace("{value}", _shown(value, feature))
         return said if usual is None or _shown(usual, feature) == _shown(value, feature) else f"{said} (usual: {_shown(usual, feature)})"
 
 

@@ -16,25 +16,25 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from features.plan import Plan
-from models.backtest import QUARTERS, quarter_of
-from models.baseline import LinearModel, PointsTable, by_feature
+from models.backtest import held_out
+from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
 from models.calibration import Calibration, sigmoid
 from models.encoding import Encoder
 
 Floats = NDArray[np.float64]
 
 DEFAULTS: dict[str, Any] = {
-    "learning_rate": 0.04,
-    "num_leaves": 12,
+    "learning_rate": 0.1,
+    "num_leaves": 6,
     "min_data_in_leaf": 300,
     "feature_fraction": 0.3,
     "bagging_fraction": 0.5,
-    "lambda_l2": 50.0,
+    "lambda_l2": 100.0,
     "max_bin": 63,
 }
-"""Slow, small-leaved and strongly held: snapshots of a lead repeat each other, so a leaf needs many of them before it has seen many leads."""
-_FIXED = {"objective": "binary", "verbosity": -1, "bagging_freq": 1, "deterministic": True, "force_row_wise": True, "num_threads": 2}
-_MOST_ROUNDS, _PATIENCE = 900, 50
+"""Small-leaved and strongly held: snapshots of a lead repeat each other, so a leaf needs many of them before it has seen many leads."""
+_FIXED = {"objective": "binary", "verbosity": -1, "bagging_freq": 1, "deterministic": True, "force_col_wise": True}
+_MOST_ROUNDS, _PATIENCE, _FEW_ROUNDS = 800, 40, 60
 _LEAVES_FOR = 200
 
 
@@ -101,27 +101,47 @@ def fit_boosted(
     rounds : fixed number of rounds; then nothing is held back.
     """
     encoder = Encoder.fit(frame, features)
-    values, converted = encoder.transform(frame), frame["converted"].to_numpy(dtype=float)
-    weight = frame["weight"].to_numpy(dtype=float)
+    values = encoder.transform(frame)
+    settings = settings_of(params, len(frame), seed)
+    rounds = rounds or _rounds(frame, values, settings)
+    return BoostedModel(encoder, lgb.train(settings, _dataset(frame, values, settings), rounds))
+
+
+def settings_of(params: dict[str, Any] | None, rows: int, seed: int) -> dict[str, Any]:
+    """LightGBM's settings: `params` over the defaults, leaves small enough for a small table."""
     settings = {**_FIXED, **DEFAULTS, **(params or {}), "seed": seed}
-    settings["min_data_in_leaf"] = max(5, min(settings["min_data_in_leaf"], len(frame) // _LEAVES_FOR))
-    if rounds is None:
-        rounds = _rounds(frame, values, converted, weight, settings)
-    booster = lgb.train(settings, lgb.Dataset(values, converted, weight=weight, params={"max_bin": settings["max_bin"], "verbosity": -1}), rounds)
-    return BoostedModel(encoder, booster)
+    return {**settings, "min_data_in_leaf": max(5, min(settings["min_data_in_leaf"], rows // _LEAVES_FOR))}
 
 
-def _rounds(frame: pd.DataFrame, values: Floats, converted: Floats, weight: Floats, settings: dict[str, Any]) -> int:
-    """Early stopping on a quarter of the leads. Stopping on the newest nights instead mistakes a moving base rate for overfitting."""
-    judged = quarter_of(frame["lead_id"]) == frame["lead_id"].nunique() % QUARTERS
-    if min(converted[judged].sum(), converted[~judged].sum()) < 10:
-        return 100
+def _dataset(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], like: lgb.Dataset | None = None) -> lgb.Dataset:
     bins = {"max_bin": settings["max_bin"], "verbosity": -1}
-    learn = lgb.Dataset(values[~judged], converted[~judged], weight=weight[~judged], params=bins)
-    judge = lgb.Dataset(values[judged], converted[judged], weight=weight[judged], reference=learn)
-    found = lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)])
-    # More leads bear more rounds: those left out above come back for the last fit.
-    return max(int(found.best_iteration * np.sqrt(len(frame) / (~judged).sum())), 20)
+    return lgb.Dataset(values, frame["converted"].to_numpy(dtype=float), weight=relative_weight(frame), params=bins, reference=like)
+
+
+def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any]) -> lgb.Booster | None:
+    """Trees grown on three quarters of the leads for as long as the last quarter gains; None when too few of either converted.
+
+    Stopping on the newest nights instead mistakes a moving base rate for overfitting.
+
+    Parameters
+    ----------
+    values : the encoded frame.
+    settings : see `settings_of`.
+    """
+    judged = held_out(frame["lead_id"])
+    if min(frame.loc[judged, "converted"].sum(), frame.loc[~judged, "converted"].sum()) < 10:
+        return None
+    learn = _dataset(frame[~judged], values[~judged], settings)
+    judge = _dataset(frame[judged], values[judged], settings, like=learn)
+    return lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)])
+
+
+def _rounds(frame: pd.DataFrame, values: Floats, settings: dict[str, Any]) -> int:
+    found = early_stopped(frame, values, settings)
+    if found is None:
+        return _FEW_ROUNDS
+    # More leads bear more rounds: those held out come back for the last fit.
+    return max(int(found.best_iteration * np.sqrt(4 / 3)), 20)
 
 
 _MODELS: dict[str, Any] = {"points table": PointsTable, "logistic": LinearModel, "boosted trees": BoostedModel}

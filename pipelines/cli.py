@@ -163,18 +163,25 @@ def simulate(
     days: Annotated[int, typer.Option(help="How many days of history.", min=120)] = 730,
     drift: Annotated[float, typer.Option(help="How much base rate and mix move over time; 0: not at all.", min=0)] = 1.0,
     contact_effect: Annotated[float, typer.Option(help="How much a call changes intent; 0: it only reveals it.", min=0)] = 0.0,
+    truth_of: Annotated[
+        list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="A night whose true probabilities are written too; default: tonight.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make up a company with a messy CRM, to try the product on data whose truth is known."""
     from dataclasses import asdict
 
+    from pipelines.crm.simulator import TRUTH
     from pipelines.crm.simulator import simulate as make_up
-    from pipelines.progress import step
+    from pipelines.progress import settle, step
 
+    nights = [night.replace(hour=2) for night in truth_of or []]
     with step(f"Simulating {leads:,} leads") as tell:
-        counts = make_up(folder, leads=leads, seed=seed, days=days, drift=drift, contact_effect=contact_effect, progress=tell)
+        counts = make_up(folder, leads=leads, seed=seed, days=days, drift=drift, contact_effect=contact_effect, progress=tell, truth_of=nights)
+    settle()
     rows = asdict(counts)
-    typer.echo(json.dumps(rows, default=str) if as_json else f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run.")
+    said = f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run; the truth, which no flow reads, is {folder / TRUTH}."
+    typer.echo(json.dumps(rows, default=str) if as_json else said)
 
 
 @app.command()
@@ -195,7 +202,9 @@ def _settings(config: Path) -> Settings:
 
 def _prepare(home: Path) -> None:
     from pipelines.environment import prepare
+    from pipelines.progress import wait
 
+    wait("Starting")
     prepare(home.resolve())
 
 
@@ -209,6 +218,9 @@ def _in_words(rows: dict[str, Any]) -> str:
 
 def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
     """Show a report to a person or a machine, and leave with 3 when it says that something was refused."""
+    from pipelines.progress import settle
+
+    settle()
     typer.echo(json.dumps(report.to_dict(), default=str) if as_json else report.text())
     if report.refused and not refused_is_fine:
         raise typer.Exit(3)
@@ -243,6 +255,9 @@ def _leave(code: list[int]) -> None:
 
 
 def _said(sentence: str) -> int:
+    from pipelines.progress import settle
+
+    settle()
     print(f"leadscore: {sentence}", file=sys.stderr)
     return 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 Tell = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a few words on what is being done."""
+
+_between = ExitStack()
+"""What moves on a terminal while no step runs; empty elsewhere."""
 
 
 @contextmanager
@@ -23,20 +26,41 @@ def step(what: str) -> Iterator[Tell]:
     >>> with step("Counting") as tell:
     ...     tell(0.5, "half way")
     """
+    settle()
     console = Console(stderr=True, highlight=False)
     began = monotonic()
     if console.is_terminal:
-        with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as bar:
-            task = bar.add_task(what, total=None)
-
-            def move(share: float, words: str) -> None:
-                bar.update(task, description=f"{what}: {words} ({share:.0%})" if words else f"{what} ({share:.0%})")
-
-            yield move
+        with _moving(console, what) as tell:
+            yield tell
     else:
         print(f"  {what} ...", file=sys.stderr, flush=True)
         yield _quiet
     console.print(f"  [green]done[/]  {what} [dim]{monotonic() - began:.1f} s[/]")
+    wait("Getting ready for the next step")
+
+
+def wait(what: str) -> None:
+    """Show on a terminal that something is under way until the next step begins: a program being loaded, a server being started."""
+    settle()
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        _between.enter_context(_moving(console, what))
+
+
+def settle() -> None:
+    """Nothing is waited for any longer: leave the terminal as it was."""
+    _between.close()
+
+
+@contextmanager
+def _moving(console: Console, what: str) -> Iterator[Tell]:
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def move(share: float, words: str) -> None:
+            bar.update(task, description=f"{what}: {words} ({share:.0%})" if words else f"{what} ({share:.0%})")
+
+        yield move
 
 
 def _quiet(share: float, words: str) -> None:

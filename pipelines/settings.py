@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from features.examples import NIGHTS_PER_LEAD
 from features.plan import Plan
 from features.problem import Problem
 from features.timeline import Timeline
@@ -122,12 +123,14 @@ class Training(Section):
     """How the model is learned.
 
     `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
-    leakage screen flagged them. `min_conversions` is the smallest number of conversions worth learning from.
+    leakage screen flagged them. `min_conversions` is the smallest number of conversions worth learning from. `max_examples` and
+    `nights_per_lead` bound what is learned from: see `features.examples.training`.
     """
 
     every_days: int = Field(default=7, ge=1)
     since: date | None = None
     max_examples: int = Field(default=2_000_000, ge=1)
+    nights_per_lead: int = Field(default=NIGHTS_PER_LEAD, ge=1)
     min_conversions: int = Field(default=30, ge=1)
     folds: int = Field(default=4, ge=2)
     trials: int = Field(default=8, ge=0)

@@ -76,7 +76,8 @@ def build_examples(company: Company) -> Study:
     with step("Building the features of past nights"):
         counts = examples.counts(company.crm, nights, plan, company.extracted_at)
         _enough(company, counts)
-        frame = examples.training(company.crm, ripe, plan, company.extracted_at, settings.training.max_examples).execute()
+        training = settings.training
+        frame = examples.training(company.crm, ripe, plan, company.extracted_at, training.max_examples, training.nights_per_lead).execute()
     winners = int(frame.loc[frame["converted"].astype(bool), "lead_id"].nunique())
     if winners < settings.training.min_conversions:
         raise Problem(
@@ -170,10 +171,13 @@ def challenge_champion(company: Company, study: Study, learned: Learned) -> Deci
 
 
 def _same_rows(company: Company, learned: Learned, champion: Champion) -> tuple[Judged, Judged]:
-    """The backtest's rows of nights that the champion never learned from, as both see them."""
+    """The backtest's rows of nights that the champion never learned from, as both see them.
+
+    The challenger appears without its calibration, which was fitted on these very rows.
+    """
     rows = learned.backtest.rows
     later = (rows["as_of"] > champion.scorer.last_night).to_numpy()
-    challenger = learned.backtest.judged(learned.leader, learned.scorer.calibration.apply(learned.backtest.log_odds[learned.leader])).of(later)
+    challenger = learned.backtest.judged(learned.leader).of(later)
     if not later.any():
         return challenger, challenger
     nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in rows.loc[later, "as_of"].unique()))
@@ -234,6 +238,12 @@ def digest(frame: pd.DataFrame) -> str:
     return sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 
+def _sampled(study: Study) -> list[str]:
+    weight = float(study.frame["weight"].iloc[0])
+    kept, every = study.counts["learned from"], study.counts["examples"]
+    return [f"Of {every:,} examples {kept:,} were learned from, one night in {weight:.0f} of each lead, each counting {weight:.0f}."] * (weight > 1)
+
+
 def tell(study: Study, learned: Learned, decision: Decision, version: str) -> Report:
     """The training in words, and as artifacts beside the run."""
     shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
@@ -255,6 +265,7 @@ def tell(study: Study, learned: Learned, decision: Decision, version: str) -> Re
         "in random order it takes 90.",
         *(finding.sentence for finding in study.findings),
         *learned.backtest.skipped,
+        *_sampled(study),
         *(f"Gate: {reason}." for reason in decision.reasons),
     )
     return Report("train", facts, rows, notices, refused=not decision.promote)

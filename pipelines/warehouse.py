@@ -57,6 +57,7 @@ _KEPT = {
         "quarantined": "BIGINT",
         "superseded": "BIGINT",
         "lag_hours": "DOUBLE",
+        "newest_cursor": "TIMESTAMP",
     },
     "notices": {"sentence": "VARCHAR"},
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
@@ -129,6 +130,11 @@ class Warehouse:
         """Until when the tables are complete; None before the first extract."""
         last: datetime | None = self.raw.execute("SELECT max(extracted_at) FROM extracts").fetchall()[0][0]
         return last
+
+    def newest_cursor(self, table: str) -> datetime | None:
+        """How far incremental reads of a table have come; None before the first."""
+        found: datetime | None = self.raw.execute("SELECT max(newest_cursor) FROM extracts WHERE table_name = ?", [table]).fetchall()[0][0]
+        return found
 
     def notices(self) -> tuple[str, ...]:
         """What the last extract said that every report must repeat."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
@@ -29,6 +30,10 @@ class CrmSource(Protocol):
         """The columns of a table of the source, in its own words."""
         ...
 
-    def pieces(self, table: str, cursor: str | None = None, since: str | None = None) -> Iterator[Piece]:
-        """Rows of a table, a piece at a time; only those whose cursor column is `since` or later where both are given."""
+    def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
+        """Rows of a table, a piece at a time.
+
+        A source whose cursor column is a true timestamp leaves out rows older than `since`; any other may bring them all, and they are left out
+        later.
+        """
         ...

@@ -19,6 +19,8 @@ from pipelines.warehouse import Warehouse
 
 ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "activities", "deals")
 _MANY = 50
+# No zone is further from UTC: what a database compares in its own zone is read once more rather than missed.
+_ZONES = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Loaded:
     quarantined: int
     superseded: int
     lag_hours: float | None = None
+    newest_cursor: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,13 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
         notices += _remember_attributes(settings, warehouse, tables)
         extracted_at = _complete_until(settings, warehouse, now)
         warehouse.raw.execute("DELETE FROM extracts WHERE extracted_at = ?", [extracted_at])
+        warehouse.raw.execute("DELETE FROM quarantine WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [extracted_at])
         warehouse.raw.execute("DELETE FROM notices")
         for sentence in _standing_notices(settings):
             warehouse.raw.execute("INSERT INTO notices VALUES (?)", [sentence])
         for one in loaded:
-            warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])
+            warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])
     return Load(tuple(loaded), extracted_at, tuple(notices))
 
 
@@ -109,7 +113,7 @@ class _Table:
         lag = self._lag()
         self._merge(clean)
         rows_in = read + len(rejects)
-        return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, lag), self._notices()
+        return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, lag, self._newest_cursor()), self._notices()
 
     def _count(self, table: str) -> int:
         return int(self.raw.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
@@ -118,9 +122,12 @@ class _Table:
         """The source's rows as texts, in a table of their own; the rows that could not be read are returned."""
         rejects: list[Reject] = []
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE raw_rows (row BIGINT, {', '.join(f'{quoted(c)} VARCHAR' for c in self.mapping.columns)})")
-        for piece, unread in self.source.pieces(self.spec.table, self.spec.cursor, self._since()):
+        since = self._since()
+        for piece, unread in self.source.pieces(self.spec.table, self.spec.cursor, since and since - _ZONES):
             rejects += unread
             self._append(piece)
+        if self.spec.cursor and since:
+            self.raw.execute(f"DELETE FROM raw_rows WHERE {self.mapping.instant(self.spec.cursor)} < ?", [since])
         return rejects
 
     def _append(self, piece: pa.Table) -> None:
@@ -128,13 +135,20 @@ class _Table:
         self.raw.execute("INSERT INTO raw_rows BY NAME SELECT * FROM piece")
         self.raw.unregister("piece")
 
-    def _since(self) -> str | None:
+    def _since(self) -> datetime | None:
         """Where an incremental read starts: the newest cursor seen, less the overlap, in which late rows may hide."""
-        cursor = self.spec.cursor
-        if cursor is None or not self.warehouse.has(self.name):
+        if self.spec.cursor is None or not self.warehouse.has(self.name):
             return None
-        last = self.warehouse.extracted_at()
-        return (last - timedelta(days=self.settings.source.overlap_days)).isoformat(sep=" ") if last else None
+        newest = self.warehouse.newest_cursor(self.name)
+        return newest - timedelta(days=self.settings.source.overlap_days) if newest else None
+
+    def _newest_cursor(self) -> datetime | None:
+        """The newest cursor among the rows just read and those read before: never later than now, whatever a row claims."""
+        if self.spec.cursor is None:
+            return None
+        read = f"SELECT max({self.mapping.instant(self.spec.cursor)}) FROM raw_rows"
+        seen = [self.raw.execute(read).fetchall()[0][0], self.warehouse.newest_cursor(self.name)]
+        return min(max((one for one in seen if one), default=self.now), self.now)
 
     def _mapped(self) -> str:
         mapped = self.mapping.sql("raw_rows")

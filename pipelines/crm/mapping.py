@@ -95,6 +95,10 @@ class Mapping:
         # Filtered outside, so that an order clock ranks the rows that `where` leaves out too.
         return self._filled(f"SELECT * EXCLUDE kept FROM (SELECT {', '.join(parts)}, {' AND '.join(kept) or 'TRUE'} AS kept FROM {raw}) WHERE kept")
 
+    def instant(self, column: str) -> str:
+        """A column of the source read as a date: an expression over the table of texts."""
+        return self._date(quoted(column))
+
     def _filled(self, typed: str) -> str:
         """The same with what a source may leave out: when we knew, and the direction and id of an activity."""
         replaced = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Files:
 
     def tables(self) -> list[str]:
         """The files that can be read, in alphabetical order."""
-        return sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in _FILES and p.name != "truth.parquet")
+        return sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in _FILES)
 
     def columns(self, table: str) -> list[str]:
         """See `CrmSource`."""
@@ -60,30 +61,31 @@ class Files:
         if path.suffix == ".parquet":
             return _parquet(path).columns
         with path.open("rb") as file:
-            return next(self._records(file, path), [])
+            header = next(self._records(file, path), None)
+            return header if isinstance(header, list) else []
 
-    def pieces(self, table: str, cursor: str | None = None, since: str | None = None) -> Iterator[Piece]:
-        """See `CrmSource`. A CSV is read whole and filtered."""
+    def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
+        """See `CrmSource`. A CSV is read whole."""
         path = self._path(table)
         if path.suffix == ".parquet":
             yield from _as_texts(_parquet(path), cursor, since)
             return
         with path.open("rb") as file:
             records = self._records(file, path)
-            header = next(records, [])
-            if not header:
-                raise Problem(f"{path} is empty: it has no header line. Export it again, or take it out of leadscore.toml.")
-            at = header.index(cursor) if cursor in header and since else -1
-            numbered = ((n, cells) for n, cells in enumerate(records, start=2) if cells)
+            header = next(records, None)
+            if not isinstance(header, list) or not header:
+                raise Problem(f"{path} has no header line that can be read: export it again, or take it out of leadscore.toml.")
+            numbered = ((n, record) for n, record in enumerate(records, start=2) if record)
             while batch := list(islice(numbered, _BATCH)):
-                fits = [(n, cells) for n, cells in batch if len(cells) == len(header)]
+                fits = [(n, record) for n, record in batch if isinstance(record, list) and len(record) == len(header)]
                 rejects = [
-                    Reject(n, ",".join(cells)[:200], f"has {len(cells)} cells where the header has {len(header)}")
-                    for n, cells in batch
-                    if len(cells) != len(header)
+                    Reject(n, ",".join(record)[:200], f"has {len(record)} cells where the header has {len(header)}")
+                    if isinstance(record, list)
+                    else Reject(n, "", f"cannot be taken apart into cells ({record})")
+                    for n, record in batch
+                    if not isinstance(record, list) or len(record) != len(header)
                 ]
-                kept = [(n, cells) for n, cells in fits if at < 0 or cells[at] >= str(since)]
-                yield _texts(header, [cells for _, cells in kept], [n for n, _ in kept]), rejects
+                yield _texts(header, [cells for _, cells in fits], [n for n, _ in fits]), rejects
 
     def _path(self, table: str) -> Path:
         path = self.folder / table
@@ -92,14 +94,22 @@ class Files:
             raise Problem(f"There is no table {table} in {self.folder}, only {there}: correct its `table` in leadscore.toml.")
         return path
 
-    def _records(self, file: Iterable[bytes], path: Path) -> Iterator[list[str]]:
+    def _records(self, file: Iterable[bytes], path: Path) -> Iterator[list[str] | csv.Error]:
+        """Row by row its cells, or why it has none."""
         csv.field_size_limit(sys.maxsize)
         lines = (_decoded(line, self.encoding, first) for first, line in _firsts(file))
         delimiter = "\t" if path.suffix == ".tsv" else ","
         head = next(lines, "")
         if delimiter == "," and head.count(";") > head.count(","):
             delimiter = ";"
-        return csv.reader(_again(head, lines), delimiter=delimiter)
+        reader = csv.reader(_again(head, lines), delimiter=delimiter)
+        while True:
+            try:
+                yield next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield error
 
 
 def _firsts(file: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
@@ -136,11 +146,12 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _as_texts(rows: duckdb.DuckDBPyRelation, cursor: str | None, since: str | None) -> Iterator[Piece]:
+def _as_texts(rows: duckdb.DuckDBPyRelation, cursor: str | None, since: datetime | None) -> Iterator[Piece]:
+    kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
     texts = ", ".join(f"CAST({_quoted(c)} AS VARCHAR) AS {_quoted(c)}" for c in rows.columns)
     numbered = rows.project(f"row_number() OVER () AS row, {texts}")
-    if cursor and since:
-        numbered = numbered.filter(duckdb.ColumnExpression(cursor) >= duckdb.ConstantExpression(since))
+    if cursor and since and kinds[cursor].startswith("TIMESTAMP"):
+        numbered = numbered.filter(f"{_quoted(cursor)} IS NULL OR {_quoted(cursor)} >= TIMESTAMP '{since}'")
     reader = numbered.fetch_arrow_reader(_BATCH * 4)
     for batch in reader:
         yield pa.Table.from_batches([batch]), []
@@ -161,7 +172,7 @@ class DuckDbFile:
         """See `CrmSource`."""
         return self._table(table).columns
 
-    def pieces(self, table: str, cursor: str | None = None, since: str | None = None) -> Iterator[Piece]:
+    def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`."""
         yield from _as_texts(self._table(table), cursor, since)
 
@@ -206,15 +217,16 @@ class Database:
             raise Problem(f"There is no table {table} in the database, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")
         return [column["name"] for column in inspect(self.engine).get_columns(table)]
 
-    def pieces(self, table: str, cursor: str | None = None, since: str | None = None) -> Iterator[Piece]:
+    def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`. Rows are streamed; the database itself filters by the cursor."""
-        from sqlalchemy import column, select
+        from sqlalchemy import DateTime, column, inspect, or_, select
         from sqlalchemy import table as named
 
         header = self.columns(table)
         query: Any = select(*(column(name) for name in header)).select_from(named(table))
-        if cursor and since:
-            query = query.where(column(cursor) >= since)
+        kinds = {one["name"]: one["type"] for one in inspect(self.engine).get_columns(table)}
+        if cursor and since and isinstance(kinds[cursor], DateTime):
+            query = query.where(or_(column(cursor).is_(None), column(cursor, DateTime()) >= since))
         with self.engine.connect().execution_options(stream_results=True) as connection:
             result, first = connection.execute(query), 1
             for rows in result.partitions(_BATCH):

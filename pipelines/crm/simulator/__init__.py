@@ -9,6 +9,6 @@ parameters   every rate of the world, in one table
   └── world      all of it, in blocks, streamed to Parquet
 """
 
-from pipelines.crm.simulator.world import Counts, simulate, truth, write_truth
+from pipelines.crm.simulator.world import TRUTH, Counts, simulate, truth
 
-__all__ = ["Counts", "simulate", "truth", "write_truth"]
+__all__ = ["TRUTH", "Counts", "simulate", "truth"]

@@ -49,7 +49,7 @@ WEEKDAY_FACTOR = (1.15, 1.20, 1.15, 1.10, 0.95, 0.30, 0.30)
 
 FIRST_INTENT = (0.70, 0.24, 0.06)
 # Daily chances of intent to rise (before the profile's appeal) and to fade.
-COLD_TO_WARM, WARM_TO_HOT = 0.0075, 0.016
+COLD_TO_WARM, WARM_TO_HOT = 0.009, 0.016
 WARM_TO_COLD, HOT_TO_WARM = 0.022, 0.030
 # Daily chances of a deal to move on, by stage and intent; and to be lost.
 ADVANCE = (
@@ -70,7 +70,7 @@ LATE_SHARE, LATE_DAYS = 0.02, 10
 RETITLED_SHARE, REASSIGNED_SHARE = 0.04, 0.05
 LIFE_DAYS = 400
 OWNER_SPREAD, CAMPAIGN_SPREAD = 0.15, 0.20
-DRIFT_OF_APPEAL = -0.50
+DRIFT_OF_APPEAL = -0.35
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def day_of(world: World, as_of: datetime) -> int:
 
 
 def block_truth(
-    world: World, people: People, diary: Diary, as_of: list[datetime], horizon_days: int, max_age_days: int, draws: int = 2_000
+    world: World, people: People, diary: Diary, as_of: list[datetime], horizon_days: int = 90, max_age_days: int = 365, draws: int = 2_000
 ) -> pd.DataFrame:
     """The truth of one block on some nights: lead_id, as_of, knowable, informed; one row for each lead open then.
 

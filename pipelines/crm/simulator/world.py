@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,13 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.problem import Problem
 from pipelines.crm.simulator.days import Diary, live
 from pipelines.crm.simulator.parameters import World
 from pipelines.crm.simulator.people import People, draw_people
 from pipelines.crm.simulator.rows import block_rows, owner_rows
-from pipelines.crm.simulator.truth import block_truth
+from pipelines.crm.simulator.truth import block_truth, night_of
 
 BLOCK = 10_000
+TRUTH = "truth/truth.parquet"
 _TEXT, _NUMBER, _FLAG = pa.string(), pa.float64(), pa.bool_()
 _SCHEMAS = {
     "leads": {"newsletter": _FLAG},
@@ -60,31 +62,50 @@ def simulate(
     progress: Callable[[float, str], None] | None = None,
     contact_effect: float = 0.0,
     drift: float = 1.0,
+    truth_of: Sequence[datetime] = (),
 ) -> Counts:
-    """Write a company's tables and the leadscore.toml that maps them.
+    """Write a company's tables, the leadscore.toml that maps them, and its truth in a file of its own that no flow reads.
 
     Parameters
     ----------
     folder : created when missing; files in it are overwritten.
     leads, seed, days, first_day, contact_effect, drift : see `World`.
     progress : told the share done.
+    truth_of : nights at 02:00 UTC whose truth is written to `TRUTH`; default: the one right after the history ends, tonight.
     """
     world = World(leads, seed, days, first_day, drift, contact_effect)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TRUTH).parent.mkdir(parents=True, exist_ok=True)
+    nights = _within(world, list(truth_of) or [night_of(world, world.days)])
     total = Counts()
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block, people, diary in _blocks(world, progress):
             frames, mess = block_rows(world, block, people, diary)
-            for name, frame in frames.items():
-                schema = pa.schema([(c, _SCHEMAS[name].get(c, _TEXT)) for c in frame.columns])
+            tables = {f"{name}.parquet": _typed(name, frame) for name, frame in frames.items()}
+            tables[TRUTH] = pa.Table.from_pandas(block_truth(world, people, diary, nights), preserve_index=False)
+            for name, table in tables.items():
                 if name not in writers:
-                    writers[name] = stack.enter_context(pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd"))
-                writers[name].write_table(pa.Table.from_pandas(frame, schema=schema, preserve_index=False))
+                    writers[name] = stack.enter_context(pq.ParquetWriter(folder / name, table.schema, compression="zstd"))
+                writers[name].write_table(table)
             total = _added(total, frames, mess)
     pq.write_table(pa.Table.from_pandas(owner_rows(world), preserve_index=False), folder / "owners.parquet", compression="zstd")
     (folder / "leadscore.toml").write_text(_CONFIGURATION.format(until=world.last_day), encoding="utf-8")
     return total
+
+
+def _within(world: World, nights: list[datetime]) -> list[datetime]:
+    outside = [night for night in nights if not night_of(world, 1) <= night <= night_of(world, world.days)]
+    if outside:
+        raise Problem(
+            f"The truth of {outside[0]:%Y-%m-%d} cannot be told: the made-up history runs from {world.first_day} to {world.last_day}. "
+            "Name a night within it."
+        )
+    return nights
+
+
+def _typed(name: str, frame: pd.DataFrame) -> pa.Table:
+    schema = pa.schema([(c, _SCHEMAS[name].get(c, _TEXT)) for c in frame.columns])
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
 
 
 def _added(total: Counts, frames: dict[str, pd.DataFrame], mess: dict[str, int]) -> Counts:
@@ -122,13 +143,6 @@ def truth(
     """
     world = World(leads, seed, days, first_day, drift, contact_effect)
     return pd.concat([block_truth(world, people, diary, as_of, horizon_days, max_age_days) for _, people, diary in _blocks(world)], ignore_index=True)
-
-
-def write_truth(folder: Path, table: pd.DataFrame) -> Path:
-    """Write a truth to a file of its own, which no flow reads."""
-    path = folder / "truth.parquet"
-    table.to_parquet(path, index=False)
-    return path
 
 
 _CONFIGURATION = """\

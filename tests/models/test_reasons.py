@@ -1,0 +1,137 @@
+"""Reasons in the words of a rep, that add up to the score they explain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features import profile
+from features.feature import Feature
+from features.plan import Attribute, Plan
+from models.baseline import fit_logistic, fit_points
+from models.reasons import fields, reasons
+from models.scorer import Model, fit_boosted
+
+OPENS = (
+    Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days", "times"),
+    Feature("opens_30d", "number", "e-mail opens", "opened {value} e-mails in the last 30 days", "times"),
+)
+SOURCE = Feature("source", "category", "source", "source: {value}")
+TITLE = Feature("title", "text", "job title", "job title: {value}")
+MET = Feature("met", "flag", "met us", "met us: {value}")
+RATE = Feature("rate", "number", "source's past conversions", "leads of this source converted at {value}", "share")
+ALL = (*OPENS, SOURCE, TITLE, MET, RATE)
+
+
+def _told(contributions: dict[str, float], lead: dict[str, object], usual: dict[str, object] | None = None) -> list[tuple[str, str, float]]:
+    """The reasons of one lead as (field, words, contribution)."""
+    features = [feature for feature in ALL if feature.name in contributions]
+    (found,) = reasons(pd.DataFrame([{**contributions, "bias": -2.0}]), pd.DataFrame([lead]), features, usual or {})
+    return [(one["field"], one["words"], one["contribution"]) for one in found]
+
+
+def test_a_field_is_told_once_with_the_words_of_its_strongest_feature() -> None:
+    lead = {"opens_7d": 2.0, "opens_30d": 14.0}
+    assert _told({"opens_7d": 0.3, "opens_30d": 0.5}, lead) == [("e-mail opens", "opened 14 e-mails in the last 30 days", 0.8)]
+    # The strongest may pull the other way: it is what the rep should know of.
+    assert _told({"opens_7d": 0.3, "opens_30d": -0.5}, lead) == [("e-mail opens", "opened 14 e-mails in the last 30 days", -0.2)]
+
+
+def test_contributions_are_summed_per_field() -> None:
+    contributions = pd.DataFrame({"opens_7d": [0.3, 0.0], "source": [-1.0, 0.25], "opens_30d": [0.5, -0.5], "bias": [-2.0, -2.0]})
+    assert fields(contributions, ALL).to_dict("list") == {"bias": [-2.0, -2.0], "e-mail opens": [0.8, -0.5], "source": [-1.0, 0.25]}
+
+
+def test_at_most_three_reasons_for_and_two_against_the_strongest_first() -> None:
+    pulls = [0.4, 0.1, -0.2, 0.9, -0.7, 0.2, -0.3]
+    features = [Feature(f"f{n}", "number", f"field {n}", f"f{n} is {{value}}") for n in range(len(pulls))]
+    contributions = pd.DataFrame([{f"f{n}": pull for n, pull in enumerate(pulls)} | {"bias": -1.0}])
+    (found,) = reasons(contributions, pd.DataFrame([dict.fromkeys([f.name for f in features], 1.0)]), features, {})
+    assert [(one["field"], one["contribution"]) for one in found] == [
+        ("field 3", 0.9),
+        ("field 0", 0.4),
+        ("field 5", 0.2),
+        ("field 4", -0.7),
+        ("field 6", -0.3),
+    ]
+
+
+@pytest.mark.parametrize(("pull", "told"), [(0.05, True), (0.049, False), (-0.05, True), (-0.049, False), (0.0, False)])
+def test_what_hardly_matters_is_not_told(pull: float, told: bool) -> None:
+    assert bool(_told({"source": pull}, {"source": "web"})) is told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual", "words"),
+    [
+        ("opens_7d", 3.0, 1.0, "opened 3 e-mails in the last 7 days (usual: 1)"),
+        ("opens_7d", 3.0, 3.0, "opened 3 e-mails in the last 7 days"),
+        ("opens_7d", 3.0, None, "opened 3 e-mails in the last 7 days"),
+        ("opens_7d", 2.5, 0.0, "opened 2.5 e-mails in the last 7 days (usual: 0)"),
+        ("opens_7d", 12345.6, 0.0, "opened 12,346 e-mails in the last 7 days (usual: 0)"),
+        ("opens_7d", np.nan, 1.0, "no e-mail opens known"),
+        ("source", "web", "ads", "source: web (usual: ads)"),
+        ("source", None, "ads", "no source known"),
+        ("source", "{value} {0}", "ads", "source: {value} {0} (usual: ads)"),
+        ("title", "x" * 500, None, "job title: " + "x" * 80),
+        ("met", 1.0, 0.0, "met us: yes (usual: no)"),
+        ("rate", 0.0734, 0.05, "leads of this source converted at 7.3 % (usual: 5.0 %)"),
+    ],
+)
+def test_a_reason_says_the_value_and_what_is_usual(name: str, value: object, usual: object, words: str) -> None:
+    assert _told({name: 1.0}, {name: value}, {name: usual})[0][1] == words
+
+
+def test_every_lead_gets_its_own_reasons() -> None:
+    contributions = pd.DataFrame({"source": [1.0, -1.0, 0.0], "bias": [-2.0] * 3}, index=[7, 3, 5])
+    frame = pd.DataFrame({"source": ["web", "ads", "web"]}, index=[7, 3, 5])
+    found = reasons(contributions, frame, [SOURCE], {})
+    assert [[one["words"] for one in lead] for lead in found] == [["source: web"], ["source: ads"], []]
+
+
+def test_a_feature_that_the_model_does_not_use_is_never_a_reason() -> None:
+    (found,) = reasons(pd.DataFrame({"opens_30d": [0.5], "bias": [0.0]}), pd.DataFrame({"opens_7d": [99.0], "opens_30d": [4.0]}), ALL, {})
+    assert [one["words"] for one in found] == ["opened 4 e-mails in the last 30 days"]
+
+
+def _examples(leads: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"lead_id": [f"L{n}" for n in range(leads)], "weight": 1.0})
+    frame["opens_7d"] = rng.poisson(1, leads).astype(float)
+    frame["opens_30d"] = np.where(rng.random(leads) < 0.2, np.nan, frame["opens_7d"] + rng.poisson(3, leads))
+    frame["source"] = rng.choice(["web", "ads", None], leads)
+    frame["title"] = rng.choice(["Head of IT", "IT manager", None], leads)
+    frame["met"] = rng.integers(0, 2, leads).astype(float)
+    frame["rate"] = rng.random(leads)
+    pull = frame["opens_7d"] + 2 * (frame["source"] == "web") + frame["met"] - 3
+    return frame.assign(converted=rng.random(leads) < 1 / (1 + np.exp(-pull)))
+
+
+FRAME = _examples()
+
+
+@pytest.mark.parametrize("fit", [fit_points, fit_logistic, partial(fit_boosted, rounds=150)], ids=["points table", "logistic", "boosted trees"])
+def test_contributions_and_bias_add_up_to_the_log_odds(fit: Callable[..., Model]) -> None:
+    model = fit(FRAME, ALL)
+    # Strange rows too: unknown levels, missing and enormous numbers.
+    strange = FRAME.head(3).assign(source="never seen", title="新", opens_7d=[np.nan, 1e12, -5.0], met=np.nan)
+    rows = pd.concat([FRAME, strange], ignore_index=True)
+    contributions = model.contributions(rows)
+    odds = model.log_odds(rows)
+    assert odds.std() > 0.3
+    assert contributions.sum(axis=1).to_numpy() == pytest.approx(odds)
+    per_field = fields(contributions, ALL)
+    assert per_field.sum(axis=1).to_numpy() == pytest.approx(odds)
+    assert set(per_field) <= {"bias", *(feature.field for feature in ALL)}
+    assert per_field["bias"].nunique() == 1
+
+
+@pytest.mark.parametrize("name", ["size {m}", "bias"])
+def test_a_company_may_call_its_fields_what_it_likes(name: str) -> None:
+    odd = profile.features(Plan(attributes=(Attribute(name, "leads", "category", "creation"),)))[1]
+    (found,) = reasons(pd.DataFrame({odd.name: [1.0], "bias": [-2.0]}), pd.DataFrame({odd.name: ["big"]}), [odd], {})
+    assert [reason["words"] for reason in found] == [f"{name}: big"]
