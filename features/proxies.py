@@ -63,7 +63,7 @@ class Thresholds:
 
     explained: float = 0.25
     explained_if_named: float = 0.005
-    filled_conversion: float = 0.9
+    filled_conversion: float = 0.8
     filled_ratio: float = 2.0
 
 
@@ -83,10 +83,11 @@ def screen(
     examples : lead_id, converted, and one column per attribute (`Attribute.column`); one row per lead and night.
     attributes : the fields in question; those whose past is known are passed over.
     allow : names the user insists on; they are reported, and marked as allowed.
-    seed : which example of each lead is looked at, so that long-lived leads do not count more.
+    seed : which leads a field's rates are learned on, and which they are judged on.
     """
     limits = thresholds or Thresholds()
-    one_each = examples.sample(frac=1.0, random_state=seed).drop_duplicates("lead_id")
+    # Today's value of a field is the same on every night of a lead; whether the lead ever converted is what it would give away.
+    one_each = examples.sort_values("converted", kind="stable").drop_duplicates("lead_id", keep="last")
     converted = one_each["converted"].to_numpy(dtype=bool)
     if converted.all() or not converted.any():
         return []

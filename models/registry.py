@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,6 @@ from io import StringIO
 from pathlib import Path
 
 import mlflow
-import pandas as pd
 
 from models.scorer import Scorer
 
@@ -38,7 +38,7 @@ class Served(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         self.scorer = Scorer.load(Path(context.artifacts["scorer"]))
 
-    def predict(self, context, model_input: pd.DataFrame, params=None):
+    def predict(self, context, model_input, params=None):
         return self.scorer.probability(model_input)
 
 
@@ -95,7 +95,8 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         self.uri, self.name, self.mlflow = uri, name, mlflow
         try:
-            mlflow.set_tracking_uri(uri)
+            with _own_environment():
+                mlflow.set_tracking_uri(uri)
             self.client = mlflow.MlflowClient(uri)
             if self.client.get_experiment_by_name(name) is None:
                 self.client.create_experiment(name, artifact_location=_artifacts(uri))
@@ -160,38 +161,63 @@ class Registry:
         except MlflowException:
             return None
 
-    def champion_at(self, night: str) -> Champion:
-        """The newest model that had been promoted from data known by a night (an ISO instant).
+    def champion_at(self, night: datetime) -> Champion:
+        """The newest model that had been promoted from data known by a night.
 
         Raises
         ------
         Problem : no model is that old.
         """
+        found = self.champion_at_or_none(night)
+        if found is None:
+            raise Problem(
+                f"No model had been trained by {night:%Y-%m-%d}: run `leadscore train --as-of {night:%Y-%m-%d}` first, "
+                "so that the night is scored as it would have been."
+            )
+        return found
+
+    def champion_at_or_none(self, night: datetime) -> Champion | None:
+        """The same, if there is one."""
         promoted = [
             version
             for version in self.client.search_model_versions(f"name='{self.name}'")
-            if version.tags.get("promoted") == "true" and version.tags["known_until"] <= night
+            if version.tags.get("promoted") == "true" and datetime.fromisoformat(version.tags["known_until"]) <= night
         ]
-        if not promoted:
-            raise Problem(
-                f"No model had been trained by {night[:10]}: run `leadscore train --as-of {night[:10]}` first, "
-                "so that the night is scored as it would have been."
-            )
-        return self._fetched(max(promoted, key=lambda version: (version.tags["known_until"], int(version.version))))
+        newest = max(promoted, key=lambda version: (version.tags["known_until"], int(version.version)), default=None)
+        return self._fetched(newest) if newest else None
 
     def _fetched(self, version: Any) -> Champion:
         folder = Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
         return Champion(str(version.version), str(version.run_id or version.tags.get("run")), Scorer.load(folder / "artifacts" / "scorer"))
 
     def promote(self, version: str, promoted: bool, reasons: tuple[str, ...]) -> None:
-        """Record the gate's decision as tags; the champion alias moves only if it promotes."""
+        """Record the gate's decision as tags; the champion alias moves only if it promotes, and never back to a model that knew less.
+
+        A model trained as of a past night is that night's champion, which `champion_at` finds; it does not replace today's.
+        """
         self.client.set_model_version_tag(self.name, version, "promoted", str(promoted).lower())
         self.client.set_model_version_tag(self.name, version, "gate", "; ".join(reasons)[:4000])
-        self.client.set_registered_model_alias(self.name, "champion" if promoted else "challenger", version)
+        present, known = self.champion_or_none(), self.client.get_model_version(self.name, version).tags["known_until"]
+        if not promoted:
+            self.client.set_registered_model_alias(self.name, "challenger", version)
+        elif present is None or present.scorer.known_until <= datetime.fromisoformat(known):
+            self.client.set_registered_model_alias(self.name, "champion", version)
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""
         return dict(self.client.get_run(run_id).data.metrics)
+
+
+@contextmanager
+def _own_environment() -> Iterator[None]:
+    """Undo what MLflow writes into the environment: the next company of this process would read it as the user's own setting."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        yield
+    finally:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def _artifacts(uri: str) -> str | None:

@@ -229,15 +229,16 @@ def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
 def main() -> None:
     """Run a command; whatever goes wrong reaches the user as one sentence, never as a traceback."""
     atexit.register(_leave, code := [0])
-    code[0] = _run()
+    code[0] = run()
     sys.exit(code[0])
 
 
-def _run() -> int:
+def run() -> int:
+    """Run the command that was typed; its exit code, every failure said in one sentence."""
     from features.problem import Problem
 
     try:
-        app()
+        app(prog_name="leadscore")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except Problem as problem:

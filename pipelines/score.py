@@ -70,7 +70,7 @@ def fetch_champion(company: Company, night: datetime | None) -> Champion:
     """The model in use; for a named night, the one that was in use then."""
     registry = Registry(company.settings.tracking_uri)
     with step("Fetching the champion"):
-        return registry.champion() if night is None else registry.champion_at(night.isoformat())
+        return registry.champion() if night is None else registry.champion_at(night)
 
 
 @task(cache_policy=NO_CACHE)

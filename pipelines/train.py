@@ -61,7 +61,7 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         audit_truncation(company, study)
         study = screen_fields(company, study)
         learned = learn_models(company, study)
-        decision = challenge_champion(company, study, learned)
+        decision = challenge_champion(company, learned, past=as_of is not None)
         version = register(company, study, learned, decision)
         return tell(study, learned, decision, version)
 
@@ -161,9 +161,15 @@ def _average_amount(company: Company) -> float | None:
 
 
 @task(cache_policy=NO_CACHE)
-def challenge_champion(company: Company, study: Study, learned: Learned) -> Decision:
-    """Let champion and challenger score the same later rows; the first model is promoted for want of another."""
-    champion = Registry(company.settings.tracking_uri).champion_or_none()
+def challenge_champion(company: Company, learned: Learned, past: bool) -> Decision:
+    """Let champion and challenger score the same later rows; the first model is promoted for want of another.
+
+    Parameters
+    ----------
+    past : whether this is training as of a past night; its rival is then the champion of that night, not today's.
+    """
+    registry = Registry(company.settings.tracking_uri)
+    champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
     with step("Comparing with the champion on the same nights"):

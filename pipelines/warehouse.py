@@ -96,6 +96,9 @@ class Warehouse:
         try:
             yield cls(connection)
         finally:
+            # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
+            for name in list(connection._cache_name_to_entry):
+                connection._finalize_cached_table(name)
             connection.disconnect()
 
     @contextmanager

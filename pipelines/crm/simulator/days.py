@@ -92,11 +92,11 @@ def one_day(
     late = np.minimum(rng.poisson(rate * p.LATE_SHARE), 100).astype(np.int8)
     active = np.asarray(np.any(on_time, axis=1))
     silent = np.where(active, 0, now.silent_days + 1)
-    tired = (age >= p.DISQUALIFY_AFTER_DAYS) & (silent >= p.DISQUALIFY_SILENT_DAYS) & (now.stage == 0)
+    tired = (age >= p.DISQUALIFY_AFTER_DAYS) & (silent >= p.DISQUALIFY_SILENT_DAYS) & (now.stage == 0) & ~contact.any(axis=1)
     off = now.disqualified | (tired & (rng.random(len(age)) < p.DISQUALIFY_CHANCE))
     if world.contact_effect:
         steps = intent_steps(appeal, world.contact_effect * np.any(contact, axis=1).astype(float))
-    stage, intent = _move(rng, now.stage, now.intent, steps, advance)
+    stage, intent = move(rng, now.stage, now.intent, steps, advance)
     return Standing(stage, intent, off, active, silent), contact, on_time, late
 
 
@@ -106,7 +106,8 @@ def _contacts(rng: np.random.Generator, now: Standing, age: Ints) -> Small:
     return (rng.random((len(age), 2)) < np.stack([chance, chance * p.EMAIL_PER_CALL], axis=1)).astype(np.int8)
 
 
-def _move(rng: np.random.Generator, stage: Ints, intent: Ints, steps: Floats, advance: Floats) -> tuple[Ints, Ints]:
+def move(rng: np.random.Generator, stage: Ints, intent: Ints, steps: Floats, advance: Floats) -> tuple[Ints, Ints]:
+    """From today's stage and intent to tomorrow's."""
     rows, draw = np.arange(len(stage)), rng.random((len(stage), 2))
     onward, lost = advance[rows, stage, intent], losses()[stage, intent]
     moved = np.where(draw[:, 0] < onward, stage + 1, np.where(draw[:, 0] < onward + lost, p.LOST, stage))

@@ -174,7 +174,7 @@ def draw_people(world: World, block: int, first_lead: int, count: int) -> People
 
 
 def _arrivals(rng: np.random.Generator, world: World, count: int) -> Ints:
-    """More leads in spring and autumn, few on weekends, slowly more over time."""
+    """More leads in February and August, few on weekends, slowly more over time."""
     days = np.arange(world.days)
     weekday = (world.first_day.weekday() + days) % 7
     weight = np.asarray(p.WEEKDAY_FACTOR)[weekday] * (1 + 0.25 * np.sin(days / 182.6 * 2 * np.pi)) * (1 + 0.3 * days / world.days)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.crm.simulator import parameters as p
 from pipelines.crm.simulator.chain import advances, first_intent, intent_steps, stage_likelihood, win_chances
-from pipelines.crm.simulator.days import Diary, Standing, one_day, rates
+from pipelines.crm.simulator.days import Diary, Standing, move, one_day, rates
 from pipelines.crm.simulator.parameters import World
 from pipelines.crm.simulator.people import People
 
@@ -148,22 +148,19 @@ def continue_life(world: World, people: People, diary: Diary, row: int, today: i
     active = np.asarray(np.any(diary.on_time[row, : age + 1], axis=1))
     silent = age - int(np.flatnonzero(active)[-1]) if active.any() else age + 1
     off = bool(diary.disqualified[row, age])
-    lives = Standing(
-        np.full(draws, stage),
-        np.full(draws, intent),
-        np.full(draws, off),
-        np.full(draws, bool(age and active[age - 1])),
-        np.full(draws, silent),
-    )
+    # Yesterday is known: its contact, not a drawn one, works overnight.
+    touched = world.contact_effect * np.full(draws, float(diary.contact[row, age].any()))
+    state = move(rng, np.full(draws, stage), np.full(draws, intent), intent_steps(appeal, touched), advance)
+    lives = Standing(*state, np.full(draws, off), np.full(draws, bool(active[age])), np.full(draws, silent))
     won = 0
     for passed in range(days):
-        weekday = np.full(len(lives.stage), (world.first_day.weekday() + today - 1 + passed) % 7)
-        n = len(lives.stage)
-        lives, *_ = one_day(rng, world, lives, np.full(n, age + passed), weekday, steps[:n], advance[:n], appeal[:n])
         won += int((lives.stage == p.WON).sum())
         lives = lives.of(np.flatnonzero(lives.stage < p.WON))
-        if not len(lives.stage):
+        n = len(lives.stage)
+        if not n or passed + 1 == days:
             break
+        weekday = np.full(n, (world.first_day.weekday() + today + passed) % 7)
+        lives, *_ = one_day(rng, world, lives, np.full(n, age + 1 + passed), weekday, steps[:n], advance[:n], appeal[:n])
     return won / draws
 
 

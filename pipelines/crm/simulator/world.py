@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from features.problem import Problem
 from pipelines.crm.simulator.days import Diary, live
-from pipelines.crm.simulator.parameters import World
+from pipelines.crm.simulator.parameters import WON, World
 from pipelines.crm.simulator.people import People, draw_people
 from pipelines.crm.simulator.rows import block_rows, owner_rows
 from pipelines.crm.simulator.truth import block_truth, night_of
@@ -71,34 +71,37 @@ def simulate(
     folder : created when missing; files in it are overwritten.
     leads, seed, days, first_day, contact_effect, drift : see `World`.
     progress : told the share done.
-    truth_of : nights at 02:00 UTC whose truth is written to `TRUTH`; default: the one right after the history ends, tonight.
+    truth_of : nights at 02:00 UTC whose truth is written to `TRUTH`; default: the one right after the history ends, tonight. Where contact has
+        an effect the truth is counted over simulated lives, a tenth of a second a lead, so only nights that are named are written.
     """
     world = World(leads, seed, days, first_day, drift, contact_effect)
     (folder / TRUTH).parent.mkdir(parents=True, exist_ok=True)
-    nights = _within(world, list(truth_of) or [night_of(world, world.days)])
+    nights = _within(world, list(truth_of) or [night_of(world, world.days)] * (not contact_effect))
     total = Counts()
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block, people, diary in _blocks(world, progress):
             frames, mess = block_rows(world, block, people, diary)
             tables = {f"{name}.parquet": _typed(name, frame) for name, frame in frames.items()}
-            tables[TRUTH] = pa.Table.from_pandas(block_truth(world, people, diary, nights), preserve_index=False)
+            if nights:
+                tables[TRUTH] = pa.Table.from_pandas(block_truth(world, people, diary, nights), preserve_index=False)
             for name, table in tables.items():
                 if name not in writers:
                     writers[name] = stack.enter_context(pq.ParquetWriter(folder / name, table.schema, compression="zstd"))
                 writers[name].write_table(table)
-            total = _added(total, frames, mess)
+            total = _added(total, frames, mess, int((diary.stage == WON).any(axis=1).sum()))
     pq.write_table(pa.Table.from_pandas(owner_rows(world), preserve_index=False), folder / "owners.parquet", compression="zstd")
     (folder / "leadscore.toml").write_text(_CONFIGURATION.format(until=world.last_day), encoding="utf-8")
     return total
 
 
 def _within(world: World, nights: list[datetime]) -> list[datetime]:
-    outside = [night for night in nights if not night_of(world, 1) <= night <= night_of(world, world.days)]
+    there = {night_of(world, day) for day in range(1, world.days + 1)}
+    outside = [night for night in nights if night not in there]
     if outside:
         raise Problem(
-            f"The truth of {outside[0]:%Y-%m-%d} cannot be told: the made-up history runs from {world.first_day} to {world.last_day}. "
-            "Name a night within it."
+            f"The truth of {outside[0]:%Y-%m-%d %H:%M} cannot be told: the made-up history runs from {world.first_day} to {world.last_day}, each "
+            "night at 02:00. Name one of these."
         )
     return nights
 
@@ -108,9 +111,8 @@ def _typed(name: str, frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
 
 
-def _added(total: Counts, frames: dict[str, pd.DataFrame], mess: dict[str, int]) -> Counts:
+def _added(total: Counts, frames: dict[str, pd.DataFrame], mess: dict[str, int], won: int) -> Counts:
     summed = {kind: total.mess.get(kind, 0) + number for kind, number in mess.items()}
-    won = int((frames["deals"]["outcome"] == "won").sum()) - mess["deals: won without a date"]
     return Counts(
         total.leads + len(frames["leads"]),
         total.activities + len(frames["activities"]),

@@ -1,0 +1,68 @@
+"""The extract flow: every row ends in exactly one place, and only what may recover is tried again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import MadeUp
+from sqlalchemy.exc import OperationalError
+
+from features.problem import Problem
+from pipelines.extract import extract
+from pipelines.settings import read_settings
+from pipelines.warehouse import Warehouse
+
+pytestmark = pytest.mark.xdist_group("company")
+
+
+def test_rows_in_are_clean_quarantined_or_superseded(company: MadeUp) -> None:
+    report = company.reports["extract"]
+    for row in report.rows:
+        assert row["rows_in"] == row["clean"] + row["quarantined"] + row["superseded"]
+    assert report.facts["rows in"] == sum(row["rows_in"] for row in report.rows)
+    assert report.refused
+    with Warehouse.open(read_settings(company.config).warehouse_url) as warehouse:
+        kept = {name: warehouse.size(name) for name in ("leads", "activities", "deals", "lead_changes", "accounts", "owners")}
+        assert kept == {row["table"]: row["clean"] for row in report.rows}
+        assert warehouse.size("quarantine") == report.facts["quarantined"]
+        assert warehouse.size("leads") == 1_500
+
+
+def test_the_lag_of_the_source_is_measured_where_both_clocks_exist(company: MadeUp) -> None:
+    lag = {row["table"]: row["lag_hours"] for row in company.reports["extract"].rows}
+    # Two in a hundred activities are late, so nineteen of twenty are known at once; other tables have one clock only.
+    assert lag == {"accounts": None, "owners": None, "leads": None, "lead_changes": None, "activities": 0.0, "deals": None}
+
+
+def test_an_extract_that_fails_leaves_the_warehouse_as_it_was(own_company: MadeUp) -> None:
+    (own_company.folder / "leads.parquet").write_bytes(b"not Parquet")
+    with pytest.raises(Problem, match=r"leads\.parquet is no Parquet file that can be read"):
+        extract(own_company.config)
+    with Warehouse.open(read_settings(own_company.config).warehouse_url) as warehouse:
+        assert warehouse.size("leads") == 1_500
+
+
+def test_a_wrong_table_is_not_read_again_but_a_network_is(
+    simulated: Path, tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(simulated, tmp_path / "copy")
+    from pipelines import extract as module
+
+    calls: list[str] = []
+
+    def failing(error: Exception) -> object:
+        def load(*args: object) -> object:
+            calls.append(type(error).__name__)
+            raise error
+
+        return load
+
+    quick = module.read_source.with_options(retry_delay_seconds=0)
+    monkeypatch.setattr(module, "read_source", quick)
+    for error in (Problem("no such column"), OperationalError("select", {}, Exception("gone away"))):
+        monkeypatch.setattr(module, "load", failing(error))
+        with pytest.raises(type(error)):
+            extract(tmp_path / "copy" / "leadscore.toml")
+    assert calls == ["Problem"] + ["OperationalError"] * 3

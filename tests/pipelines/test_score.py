@@ -1,0 +1,135 @@
+"""A night is scored whole, the same to the byte however often, or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import MadeUp
+
+from features.problem import Problem
+from pipelines.company import open_company
+from pipelines.score import backfill, score
+from pipelines.settings import read_settings
+from pipelines.train import train
+from pipelines.warehouse import Warehouse
+
+pytestmark = pytest.mark.xdist_group("company")
+
+
+def _ledger(config: Path) -> pd.DataFrame:
+    with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
+        return warehouse.raw.execute("SELECT * FROM ledger ORDER BY as_of, rank, lead_id").df()
+
+
+def _files(config: Path) -> dict[str, bytes]:
+    lists = read_settings(config).home_folder / "lists"
+    return {str(path.relative_to(lists)): path.read_bytes() for path in sorted(lists.glob("2*/*"))}
+
+
+def test_every_open_lead_has_a_place_in_the_ledger(company: MadeUp) -> None:
+    ledger = _ledger(company.config)
+    assert ledger["rank"].tolist() == list(range(1, len(ledger) + 1))
+    assert ledger["lead_id"].is_unique
+    assert ledger["probability"].between(0, 1).all()
+    assert ledger["probability"].is_monotonic_decreasing
+    assert set(ledger["tier"]) <= {"A", "B", "C", "D", "E"}
+    assert (ledger["score"] == (100 * ledger["probability"]).round()).all()
+    assert company.reports["score"].facts["open leads"] == len(ledger)
+    assert (ledger["model_version"] == "1").all()
+
+
+def test_every_reason_is_in_words_and_few_are_told(company: MadeUp) -> None:
+    for reasons in _ledger(company.config)["reasons"].map(json.loads):
+        signs = [reason["contribution"] > 0 for reason in reasons]
+        assert sum(signs) <= 3
+        assert len(signs) - sum(signs) <= 2
+        assert all(reason["words"] and reason["field"] for reason in reasons)
+
+
+def test_a_night_scored_again_is_the_same_to_the_byte(own_company: MadeUp) -> None:
+    before = _ledger(own_company.config), _files(own_company.config)
+    score(own_company.config)
+    after = _ledger(own_company.config), _files(own_company.config)
+    pd.testing.assert_frame_equal(before[0], after[0])
+    assert before[1] == after[1]
+    assert set(after[1]) == {"2025-08-23/index.html", "2025-08-23/leads.csv"}
+
+
+def test_without_a_champion_nothing_is_ranked(simulated: Path, tmp_path: Path, prefect_server: str) -> None:
+    config = _copy(simulated, tmp_path)
+    from pipelines.extract import extract
+
+    extract(config)
+    with pytest.raises(Problem, match="There is no champion yet: run `leadscore train` first"):
+        score(config)
+    assert _ledger(config).empty
+
+
+def _copy(folder: Path, place: Path) -> Path:
+    import shutil
+
+    shutil.copytree(folder, place / "copy")
+    return place / "copy" / "leadscore.toml"
+
+
+def test_a_column_that_vanished_is_named_and_the_last_list_stays(own_company: MadeUp) -> None:
+    before = _ledger(own_company.config), _files(own_company.config)
+    with Warehouse.open(read_settings(own_company.config).warehouse_url) as warehouse:
+        warehouse.raw.execute("ALTER TABLE leads DROP COLUMN campaign")
+        warehouse.raw.execute("DELETE FROM attributes WHERE name = 'campaign'")
+    with pytest.raises(Problem, match=r"The champion needs leads.campaign, which the last extract did not bring"):
+        score(own_company.config)
+    pd.testing.assert_frame_equal(before[0], _ledger(own_company.config))
+    assert before[1] == _files(own_company.config)
+
+
+def test_a_category_never_seen_is_harmless(own_company: MadeUp) -> None:
+    with Warehouse.open(read_settings(own_company.config).warehouse_url) as warehouse:
+        warehouse.raw.execute("UPDATE leads SET source = 'carrier pigeon', campaign = NULL")
+    assert score(own_company.config).facts["open leads"] == company_size(own_company)
+
+
+def company_size(made: MadeUp) -> int:
+    return int(made.reports["score"].facts["open leads"])
+
+
+def test_a_night_without_open_leads_is_a_red_run(own_company: MadeUp) -> None:
+    with pytest.raises(Problem, match="No lead is open on 2031-01-01, so there is nothing to rank and the last list stays"):
+        score(own_company.config, date(2031, 1, 1))
+
+
+def test_a_past_night_needs_a_model_of_its_time(own_company: MadeUp) -> None:
+    with pytest.raises(Problem, match=r"No model had been trained by 2025-06-01: run `leadscore train --as-of 2025-06-01` first"):
+        score(own_company.config, date(2025, 6, 1))
+
+
+def test_a_past_night_is_scored_as_it_would_have_been(own_company: MadeUp, simulated: Path, tmp_path: Path) -> None:
+    config, day = own_company.config, date(2025, 6, 1)
+    trained = train(config, day)
+    assert (trained.facts["champion"], trained.notices[-1]) == (True, "Gate: there was no champion.")
+    backfill(config, day, day)
+    told = _ledger(config)
+    told = told[told["as_of"] == pd.Timestamp("2025-06-01 02:00")]
+    # The same night with everything later really cut off.
+    with open_company(read_settings(config)) as today:
+        then = today.as_of(day)
+        tables = {name: getattr(then.crm, name).execute() for name in then.crm._fields}
+    _keep_only(config, tables)
+    score(config, day)
+    again = _ledger(config)
+    again = again[again["as_of"] == pd.Timestamp("2025-06-01 02:00")]
+    pd.testing.assert_frame_equal(told.reset_index(drop=True), again.reset_index(drop=True))
+
+
+def _keep_only(config: Path, tables: dict[str, Any]) -> None:
+    with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
+        for name, frame in tables.items():
+            warehouse.raw.register("cut_off", frame)
+            warehouse.raw.execute(f"DELETE FROM {name}")
+            warehouse.raw.execute(f"INSERT INTO {name} BY NAME SELECT * FROM cut_off")
+            warehouse.raw.unregister("cut_off")

@@ -1,0 +1,130 @@
+"""A training leaves behind everything that says how far to believe it, and never promotes what is not better."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import mlflow
+import pytest
+from conftest import MadeUp
+from mlflow.entities import Run
+
+from features.problem import Problem
+from models.registry import Registry
+from pipelines.settings import read_settings
+from pipelines.train import train
+from pipelines.warehouse import Warehouse
+
+pytestmark = pytest.mark.xdist_group("company")
+INTERVALS = [
+    *("roc_auc", "average_precision", "log_loss", "brier", "calibration_slope", "calibration_intercept", "worked_share"),
+    *(f"{figure}_at_{share}" for figure in ("lift", "precision") for share in (5, 10, 20)),
+]
+
+
+def _client(config: Path) -> mlflow.MlflowClient:
+    return Registry(read_settings(config).tracking_uri).client
+
+
+def _runs(config: Path) -> tuple[Run, list[Run]]:
+    """The training's run and its nested ones."""
+    client = _client(config)
+    experiment = client.get_experiment_by_name("leadscore")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    return parent, [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+
+def test_one_run_holds_the_metrics_with_intervals_and_a_nested_run_a_fold(company: MadeUp) -> None:
+    parent, folds = _runs(company.config)
+    found = parent.data.metrics
+    for name in INTERVALS:
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"], name
+    for racer in ("points_table", "logistic", "boosted_trees"):
+        assert {f"{racer}.{name}" for name in INTERVALS} <= set(found)
+    assert len(folds) == 4
+    assert all("log_loss" in fold.data.metrics for fold in folds)
+
+
+def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
+    parent, _ = _runs(company.config)
+    client = _client(company.config)
+    names = {file.path for folder in ("", "plots") for file in client.list_artifacts(parent.info.run_id, folder)}
+    assert {f"plots/{name}.png" for name in ("gain", "lift", "reliability", "score_over_time", "importance")} <= names
+    card = Path(client.download_artifacts(parent.info.run_id, "model_card.md")).read_text(encoding="utf-8")
+    assert "**Backtest**, on later nights and on leads that the past did not hold" in card
+    assert "'contract_number' (leads) is not used" in card
+    assert re.fullmatch(r"[0-9a-f]{16}", parent.data.tags["dataset_digest"])
+    model = mlflow.models.get_model_info("models:/leadscore/1")
+    assert "lead_age_days" in model.signature.inputs.input_names()
+
+
+def test_the_model_is_stored_without_pickle_and_serves_the_same_scores(company: MadeUp) -> None:
+    registry = Registry(read_settings(company.config).tracking_uri)
+    folder = Path(mlflow.artifacts.download_artifacts("models:/leadscore/1"))
+    endings = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert endings <= {".json", ".lgb", ".py", ".yaml", ".yml", ".txt", ""}
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:1] == b"\x80"]
+    example = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
+    served = mlflow.pyfunc.load_model("models:/leadscore/1")
+    import pandas as pd
+
+    frame = pd.DataFrame(**example)
+    assert served.predict(frame) == pytest.approx(registry.champion().scorer.probability(frame))
+
+
+def test_the_traps_are_named_and_not_used(company: MadeUp) -> None:
+    said = " ".join(company.reports["train"].notices)
+    used = {attribute.name for attribute in Registry(read_settings(company.config).tracking_uri).champion().scorer.plan.attributes}
+    for trap in ("contract_number", "onboarding_date", "customer_tier"):
+        assert f"'{trap}' (leads) is not used" in said
+    assert used == {"stage", "source", "campaign", "country_region", "job_title", "newsletter", "language", "industry", "employees", "region"}
+
+
+def test_a_trap_is_used_if_the_user_insists(own_company: MadeUp) -> None:
+    text = own_company.config.read_text(encoding="utf-8")
+    own_company.config.write_text(text + '\n[training]\nallow = ["customer_tier"]\ntrials = 0\nfolds = 2\n', encoding="utf-8")
+    report = train(own_company.config)
+    assert any(notice.startswith("'customer_tier' (leads) is used because the configuration allows it") for notice in report.notices)
+
+
+def test_an_equal_challenger_is_refused_and_the_champion_stays(own_company: MadeUp) -> None:
+    report = train(own_company.config)
+    assert report.refused
+    assert not report.facts["champion"]
+    assert report.facts["version"] == "2"
+    client = _client(own_company.config)
+    assert client.get_model_version_by_alias("leadscore", "champion").version == 1
+    assert client.get_model_version_by_alias("leadscore", "challenger").version == 2
+    assert client.get_model_version("leadscore", "2").tags["promoted"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DELETE FROM deals WHERE outcome = 'won'", "No lead converted within the horizon on any ripe night"),
+        ("DELETE FROM deals WHERE outcome = 'won' AND lead_id > 'L00000080'", "leads converted within the horizon on the ripe nights, fewer than"),
+        (
+            "DELETE FROM leads WHERE lead_id NOT IN (SELECT lead_id FROM deals JOIN leads l USING (lead_id) "
+            "WHERE outcome = 'won' AND closed_at < l.created_at + INTERVAL 80 DAY)",
+            "Every lead of every ripe night converted: there is no difference to learn",
+        ),
+        ("DELETE FROM leads WHERE created_at < '2025-08-01'", "No night is ripe: leads start on 2025-08-01"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_said_in_a_sentence(own_company: MadeUp, statement: str, sentence: str) -> None:
+    with Warehouse.open(read_settings(own_company.config).warehouse_url) as warehouse:
+        warehouse.raw.execute(statement)
+    with pytest.raises(Problem, match=sentence) as said:
+        train(own_company.config)
+    assert str(said.value).endswith(".")
+    assert _client(own_company.config).get_model_version_by_alias("leadscore", "champion").version == 1
+
+
+def test_a_horizon_longer_than_history_is_refused(own_company: MadeUp) -> None:
+    text = own_company.config.read_text(encoding="utf-8")
+    own_company.config.write_text(text + "\n[outcome]\nhorizon_days = 900\n", encoding="utf-8")
+    with pytest.raises(Problem, match="too close for a horizon of 900 days"):
+        train(own_company.config)
