@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -88,7 +88,7 @@ def _trained(settings: Settings) -> tuple[Study, Learned, pd.DataFrame]:
     """The tasks of the flows `extract` and `train`, as plain functions, and the leads of tonight."""
     source = open_source(settings.source_location, settings.source.encoding)
     with Warehouse.open(settings.warehouse_url) as warehouse:
-        load(settings, source, warehouse, datetime(2100, 1, 1), lambda share, words: None)
+        load(settings, source, warehouse, datetime.now(UTC).replace(tzinfo=None), lambda share, words: None)
     with open_company(settings) as company:
         study = screen_fields.fn(company, build_examples.fn(company))
         learned = learn_models.fn(company, study)
@@ -96,13 +96,13 @@ def _trained(settings: Settings) -> tuple[Study, Learned, pd.DataFrame]:
     return study, learned, tonight.sort_values("lead_id", ignore_index=True)
 
 
-def _fitted(study: Study, learned: Learned) -> Iterator[tuple[str, Score, float]]:
+def _fitted(study: Study, learned: Learned) -> Iterator[tuple[str, Score, float | None]]:
     """Each model learned from everything ripe, with the processor seconds that took; last the product's own choice, calibrated."""
     for name, fit in racers_of(learned.params, seed=7).items():
         began = process_time()
         model = fit(study.frame, study.features)
         yield name, model.log_odds, process_time() - began
-    yield f"champion ({learned.leader})", learned.scorer.log_odds, float("nan")
+    yield f"champion ({learned.leader})", learned.scorer.log_odds, None
 
 
 def expected(tonight: pd.DataFrame, truth: Floats, log_odds: Floats) -> Judged:
@@ -134,9 +134,9 @@ def _against_truth(tonight: pd.DataFrame, truth: Floats, log_odds: Floats) -> di
     }
 
 
-def _row(data: str, model: str, seed: int, found: dict[str, Estimate], cpu: float, speed: float) -> dict[str, Any]:
+def _row(data: str, model: str, seed: int, found: dict[str, Estimate], cpu: float | None, speed: float) -> dict[str, Any]:
     figures = {name: round(value, 4) for metric in _SHOWN for name, value in _interval(metric, found[metric])}
-    return {"data": data, "model": model, "seed": seed, **figures, "train_cpu_s": round(cpu, 1), "score_rows_per_s": round(speed)}
+    return {"data": data, "model": model, "seed": seed, **figures, "train_cpu_s": cpu and round(cpu, 1), "score_rows_per_s": round(speed)}
 
 
 def _interval(metric: str, found: Estimate) -> list[tuple[str, float]]:

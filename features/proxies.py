@@ -8,7 +8,7 @@ such screen; a field of which only today's value exists must pass it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,7 @@ class Thresholds:
 
     explained: float = 0.25
     explained_if_named: float = 0.005
-    filled_conversion: float = 0.8
+    filled_conversion: float = 0.9
     filled_ratio: float = 2.0
 
 
@@ -73,6 +73,7 @@ def screen(
     allow: Sequence[str] = (),
     thresholds: Thresholds | None = None,
     seed: int = 7,
+    customers: Collection[str] = (),
 ) -> list[Finding]:
     """Name every field of which only today's value exists and which looks filled in or overwritten after the outcome.
 
@@ -84,11 +85,12 @@ def screen(
     attributes : the fields in question; those whose past is known are passed over.
     allow : names the user insists on; they are reported, and marked as allowed.
     seed : which leads a field's rates are learned on, and which they are judged on.
+    customers : leads that were won at any time, within the horizon of an example or not.
     """
     limits = thresholds or Thresholds()
-    # Today's value of a field is the same on every night of a lead; whether the lead ever converted is what it would give away.
+    # Today's value of a field is the same on every night of a lead; whether the lead was ever won is what it would give away.
     one_each = examples.sort_values("converted", kind="stable").drop_duplicates("lead_id", keep="last")
-    converted = one_each["converted"].to_numpy(dtype=bool)
+    converted = (one_each["converted"].astype(bool) | one_each["lead_id"].isin(list(customers))).to_numpy(dtype=bool)
     if converted.all() or not converted.any():
         return []
     suspects = [attribute for attribute in attributes if attribute.known == "today" and attribute.column in one_each]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
@@ -130,14 +131,17 @@ class Registry:
             served = Path(folder) / "served.py"
             served.write_text(_SERVED, encoding="utf-8")
             signature = self.mlflow.models.infer_signature(training.example, training.scorer.probability(training.example))
-            logged = self.mlflow.pyfunc.log_model(
-                name="scorer",
-                python_model=str(served),
-                artifacts={"scorer": str(Path(folder) / "scorer")},
-                signature=signature,
-                input_example=training.example,
-                pip_requirements=_REQUIREMENTS,
-            )
+            with warnings.catch_warnings():
+                # MLflow asks for type hints from which to guess the signature that it is given here.
+                warnings.filterwarnings("ignore", message=".*type hint", category=UserWarning)
+                logged = self.mlflow.pyfunc.log_model(
+                    name="scorer",
+                    python_model=str(served),
+                    artifacts={"scorer": str(Path(folder) / "scorer")},
+                    signature=signature,
+                    input_example=training.example,
+                    pip_requirements=_REQUIREMENTS,
+                )
         return str(logged.model_uri)
 
     def champion(self) -> Champion:

@@ -11,6 +11,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from features.problem import Problem
+from pipelines.crm.base import Unreachable
 from pipelines.crm.load import Load, load
 from pipelines.crm.tables import open_source
 from pipelines.progress import step
@@ -35,7 +36,7 @@ def extract(config: Path = Path("leadscore.toml")) -> Report:
 def _worth_another_try(task: object, run: object, state: object) -> bool:
     """A network may recover; a wrong column will not."""
     result = state.result(raise_on_failure=False)  # type: ignore[attr-defined]
-    return not isinstance(result, Problem)
+    return isinstance(result, Unreachable) or not isinstance(result, Problem)
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=_worth_another_try)

@@ -25,6 +25,7 @@ def nightly(config: Path = Path("leadscore.toml")) -> Report:
         "nightly",
         {**extracted.facts, **scored.facts, **reviewed.facts},
         scored.rows,
-        (*extracted.notices, *scored.notices, *reviewed.notices),
+        # Each once: what a source without dates must say, every flow says.
+        tuple(dict.fromkeys((*extracted.notices, *scored.notices, *reviewed.notices))),
         refused=extracted.refused or scored.refused,
     )

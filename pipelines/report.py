@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+# What would move a terminal's cursor, colour it, end a line, turn the reading direction, or not be text at all.
+_COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Report:
         return {"flow": self.flow, **self.facts, "rows": list(self.rows), "notices": list(self.notices), "refused": self.refused}
 
     def text(self) -> str:
-        """Words for a person."""
+        """Words for a person; whatever a name holds, a line stays a line and the terminal obeys none of it."""
         head = f"{self.flow}: " + ", ".join(f"{name} {_said(value)}" for name, value in self.facts.items())
-        return "\n".join([head, *_table(self.rows), *(f"- {notice}" for notice in self.notices)])
+        return "\n".join([head, *_table(self.rows), *(f"- {_said(notice)}" for notice in self.notices)])
 
 
 def _said(value: Any) -> str:
@@ -44,7 +48,7 @@ def _said(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else _COMMANDS.sub(" ", str(value))
 
 
 def _table(rows: tuple[dict[str, Any], ...]) -> list[str]:

@@ -30,7 +30,7 @@ def review(config: Path = Path("leadscore.toml")) -> Report:
     with open_company(settings) as company:
         counted = count_nights(company)
         judged = judge_ripe_nights(company)
-    return tell(counted, judged)
+        return tell(company, counted, judged)
 
 
 @task(cache_policy=NO_CACHE)
@@ -59,7 +59,7 @@ def judge_ripe_nights(company: Company) -> pd.DataFrame:
         return judge(labelled.filter(labelled.ripe, labelled.converted.notnull()).execute())
 
 
-def tell(counted: pd.DataFrame, judged: pd.DataFrame) -> Report:
+def tell(company: Company, counted: pd.DataFrame, judged: pd.DataFrame) -> Report:
     """The review in words, and as a table beside the run."""
     if counted.empty:
         return Report("review", {"nights": 0}, notices=("No night has been scored yet: run `leadscore score`.",))
@@ -69,4 +69,4 @@ def tell(counted: pd.DataFrame, judged: pd.DataFrame) -> Report:
     facts = {"nights": len(counted), "ripe nights": len(judged), "expected conversions of the last": round(float(last["expected"]), 1)}
     if not judged.empty:
         facts |= {"found by the lists": int(judged["listed_conversions"].sum()), "of conversions": int(judged["conversions"].sum())}
-    return Report("review", facts, tuple(judged.tail(14).to_dict("records")))
+    return Report("review", facts, tuple(judged.tail(14).to_dict("records")), company.warehouse.notices())

@@ -156,7 +156,7 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
     shown = ledger.merge(leads, on="lead_id", how="left").assign(
         reasons=lambda t: t["reasons"].map(json.loads),
         history=lambda t: t["lead_id"].map(histories),
-        owner=lambda t: t["owner_id"].map(owner_names).fillna(t["owner_id"]),
+        owner=lambda t: t["owner_id"].map(owner_names).astype(object).fillna(t["owner_id"]),
         name=lambda t: t["name"].fillna("").astype(object),
         company=lambda t: t["company"].fillna("").astype(object),
     )
@@ -208,7 +208,7 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path) 
         "night": str(company.settings.timeline.day(night)),
         "open leads": len(ranked),
         "listed": int(ranked["listed"].sum()),
-        "expected conversions": round(float(ranked["probability"].sum()), 1),
+        "expected conversions among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    return Report("score", facts, rows)
+    return Report("score", facts, rows, company.warehouse.notices())

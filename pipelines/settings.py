@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
@@ -17,13 +18,21 @@ from features.problem import Problem
 from features.timeline import Timeline
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# A century: longer than any record, and short enough for every clock.
+_LONGEST = 36_500
+Days = Annotated[int, Field(ge=1, le=_LONGEST)]
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
 
 
 class Section(BaseModel):
     """A part of leadscore.toml: frozen, and refusing keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+@cache
+def _zones() -> set[str]:
+    return available_timezones()
 
 
 class Company(Section):
@@ -36,7 +45,7 @@ class Company(Section):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
+        if zone not in _zones():
             raise ValueError(f"'{zone}' is no IANA time zone such as 'Europe/Berlin'")
         return zone
 
@@ -50,7 +59,13 @@ class OrderClock(Section):
     column: str
     first: date
     last: date
-    plus_days: float = 0.0
+    plus_days: float = Field(default=0.0, ge=-_LONGEST, le=_LONGEST)
+
+    @model_validator(mode="after")
+    def _forwards(self) -> OrderClock:
+        if self.first > self.last:
+            raise ValueError(f"first is {self.first}, which is after last, {self.last}")
+        return self
 
 
 class SourceTable(Section):
@@ -84,22 +99,35 @@ class SourceTable(Section):
     fixed_at_creation: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     attributes: bool = True
-    lag_hours: float = Field(default=0.0, ge=0)
+    lag_hours: float = Field(default=0.0, ge=0, le=_LONGEST * 24)
     cursor: str | None = None
+
+    @field_validator("where")
+    @classmethod
+    def _some_value(cls, where: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for column, values in where.items():
+            if not values:
+                raise ValueError(f"'{column}' has no value, so that no row would be read")
+        return where
 
 
 class Source(Section):
     """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, or a database URL.
 
-    `location` may be "env:NAME", so that a URL with a password stays out of the file.
+    `location` may be "env:NAME", so that a URL with a password stays out of the file. `extracted_at` is in UTC unless it has an offset of its own.
     """
 
     location: str = "."
     encoding: str = "utf-8"
     extracted_at: datetime | None = None
-    overlap_days: float = Field(default=3.0, ge=0)
+    overlap_days: float = Field(default=3.0, ge=0, le=_LONGEST)
     shrink_limit: Share = 0.5
     tables: dict[TableName, SourceTable] = {}
+
+    @field_validator("extracted_at")
+    @classmethod
+    def _in_utc(cls, instant: datetime | None) -> datetime | None:
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant and instant.tzinfo else instant
 
     @model_validator(mode="after")
     def _leads_and_deals(self) -> Source:
@@ -113,9 +141,9 @@ class OutcomeRules(Section):
     """What counts as a conversion, and until when a lead is worth scoring."""
 
     name: str = "first purchase"
-    horizon_days: int = Field(default=90, ge=1)
-    settle_days: int = Field(default=7, ge=0)
-    max_age_days: int = Field(default=365, ge=1)
+    horizon_days: Days = 90
+    settle_days: int = Field(default=7, ge=0, le=_LONGEST)
+    max_age_days: Days = 365
     closed_statuses: tuple[str, ...] = Plan.closed_statuses
 
 
@@ -127,7 +155,7 @@ class Training(Section):
     `nights_per_lead` bound what is learned from: see `features.examples.training`.
     """
 
-    every_days: int = Field(default=7, ge=1)
+    every_days: Days = 7
     since: date | None = None
     max_examples: int = Field(default=2_000_000, ge=1)
     nights_per_lead: int = Field(default=NIGHTS_PER_LEAD, ge=1)
@@ -144,7 +172,6 @@ class ListRules(Section):
     capacity: int = Field(default=25, ge=1)
     explore: Share = 0.0
     hour: int = Field(default=2, ge=0, le=23)
-    link: str = ""
 
 
 class Settings(Section):
@@ -214,9 +241,11 @@ def read_settings(path: Path) -> Settings:
     if not path.is_file():
         raise Problem(f"There is no {path}: run `leadscore init --from DIR` to write one, or name yours with --config.")
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+        stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Problem(f"{path} is not valid TOML: {error}. Correct that line and run `leadscore check`.") from error
+    if "folder" in stored:
+        raise Problem(f"{path}: 'folder' is not a setting that leadscore knows. Correct it and run `leadscore check`.")
     try:
         return Settings(**stored, folder=path.resolve().parent)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
 from features.feature import Feature
+from features.labels import first_wins
 from features.plan import Plan
 from features.problem import Problem
 from features.proxies import Finding, screen
@@ -63,7 +64,7 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         learned = learn_models(company, study)
         decision = challenge_champion(company, learned, past=as_of is not None)
         version = register(company, study, learned, decision)
-        return tell(study, learned, decision, version)
+        return tell(company, study, learned, decision, version)
 
 
 @task(cache_policy=NO_CACHE)
@@ -136,8 +137,10 @@ def audit_truncation(company: Company, study: Study) -> None:
 @task(cache_policy=NO_CACHE)
 def screen_fields(company: Company, study: Study) -> Study:
     """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
+    training = company.settings.training
     with step("Looking for fields that know the outcome"):
-        findings = tuple(screen(study.frame, study.plan.attributes, company.settings.training.allow, seed=company.settings.training.seed))
+        customers = first_wins(company.crm).lead_id.execute()
+        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=list(customers)))
     refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
     kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
     plan = replace(study.plan, attributes=kept)
@@ -224,7 +227,9 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                 "importance": plots.importance(moved),
             },
             texts={
-                "model_card.md": model_card(learned, study.counts, [finding.sentence for finding in study.findings], decision.reasons),
+                "model_card.md": model_card(
+                    learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
+                ),
                 "points_table.csv": learned.points.to_csv(index=False),
             },
             tags={
@@ -250,7 +255,7 @@ def _sampled(study: Study) -> list[str]:
     return [f"Of {every:,} examples {kept:,} were learned from, one night in {weight:.0f} of each lead, each counting {weight:.0f}."] * (weight > 1)
 
 
-def tell(study: Study, learned: Learned, decision: Decision, version: str) -> Report:
+def tell(company: Company, study: Study, learned: Learned, decision: Decision, version: str) -> Report:
     """The training in words, and as artifacts beside the run."""
     shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
     rows = tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
@@ -270,6 +275,7 @@ def tell(study: Study, learned: Learned, decision: Decision, version: str) -> Re
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
         *(finding.sentence for finding in study.findings),
+        *company.warehouse.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
         *(f"Gate: {reason}." for reason in decision.reasons),

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import pyarrow as pa
+
+from features.contract import RAW
+from features.problem import Problem
+
+# What the loader itself calls its columns on the way: no column of a company's can have these names.
+_TAKEN = ("row", "lead_there", "lead_created", "_rule")
+
+
+class Unreachable(Problem):
+    """A source that does not answer now, and may the next time it is asked."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,10 @@ Piece = tuple[pa.Table, list[Reject]]
 class CrmSource(Protocol):
     """Where leads come from. Everything is read as text: what it means is decided once, in the mapping."""
 
+    def tables(self) -> list[str]:
+        """What there is to read, in alphabetical order."""
+        ...
+
     def columns(self, table: str) -> list[str]:
         """The columns of a table of the source, in its own words."""
         ...
@@ -35,5 +50,57 @@ class CrmSource(Protocol):
 
         A source whose cursor column is a true timestamp leaves out rows older than `since`; any other may bring them all, and they are left out
         later.
+
+        Raises
+        ------
+        Problem : there is no such table, or it has no such cursor.
         """
         ...
+
+
+def named(header: Sequence[str]) -> list[str]:
+    """A header in which every column has a name, such as the one that pandas leaves out above its row numbers.
+
+    >>> named(["", "lead_id"])
+    ['nameless column 1', 'lead_id']
+    """
+    return [name if name.strip() else f"nameless column {place}" for place, name in enumerate(header, start=1)]
+
+
+def nameless(column: str) -> bool:
+    """Whether a column got its name from us.
+
+    >>> nameless("nameless column 1"), nameless("name")
+    (True, False)
+    """
+    return re.fullmatch(r"nameless column \d+", column) is not None
+
+
+def tell_apart(table: str, columns: Sequence[str]) -> None:
+    """See that every column can be named, in a database that takes City and city for the same.
+
+    Raises
+    ------
+    Problem : two columns have the same name but for case, or one has no name or a name that the loader uses itself.
+    """
+    seen: dict[str, str] = {}
+    for column in columns:
+        if not column:
+            raise Problem(f"{table} has a column without a name: give it one, in the table or in a view of it.")
+        if column.lower() in _TAKEN or column.lower().startswith(RAW):
+            raise Problem(f"{table} has a column '{column}', a name that leadscore uses itself: rename it, in the table or in a view of it.")
+        if column.lower() in seen:
+            twice = f"two columns '{column}'" if seen[column.lower()] == column else f"the columns '{seen[column.lower()]}' and '{column}'"
+            raise Problem(f"{table} has {twice}, which cannot be told apart: rename one of them, in the table or in a view of it.")
+        seen[column.lower()] = column
+
+
+def see_cursor(table: str, columns: Sequence[str], cursor: str | None) -> None:
+    """See that a table has the column by which it is read from where the last read ended.
+
+    Raises
+    ------
+    Problem : it has not.
+    """
+    if cursor is not None and cursor not in columns:
+        raise Problem(f"{table} has no column '{cursor}', which its `cursor` names: it has {', '.join(columns)}. Correct leadscore.toml.")

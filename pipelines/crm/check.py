@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from features.contract import SCHEMAS
 from features.problem import Problem
 from pipelines.crm.mapping import Mapping
@@ -25,13 +27,27 @@ def check(settings: Settings) -> list[str]:
         except Problem as problem:
             said.append(str(problem))
             continue
-        said += [
-            f"{name}: fixed_at_creation names '{c}', which {table.table} does not have." for c in table.fixed_at_creation if c not in mapping.columns
-        ]
-        if table.cursor and table.cursor not in mapping.columns:
-            said.append(f"{name}: the cursor '{table.cursor}' is no column of {table.table}.")
-        unknown = [ours for ours in table.columns if ours not in SCHEMAS[name]]
-        said += [f"{name}: columns names '{ours}', which is no column of ours; it has {', '.join(SCHEMAS[name])}." for ours in unknown]
+        said += _meaningless(mapping)
     if settings.outcome.settle_days > settings.outcome.horizon_days:
         said.append("[outcome] settle_days is longer than horizon_days: is that meant?")
     return said
+
+
+def _meaningless(mapping: Mapping) -> list[str]:
+    """The words of a table's mapping that name nothing, of ours or of the company's."""
+    name, spec = mapping.name, mapping.spec
+    said = [
+        f"{name}: {key} names '{column}', which {spec.table} does not have."
+        for key, columns in (("fixed_at_creation", spec.fixed_at_creation), ("ignore", spec.ignore))
+        for column in columns
+        if column not in mapping.columns
+    ]
+    if spec.cursor and spec.cursor not in mapping.columns:
+        said.append(f"{name}: the cursor '{spec.cursor}' is no column of {spec.table}.")
+    keys: dict[str, Iterable[str]] = {"columns": spec.columns, "values": spec.values, "constants": spec.constants, "clocks": spec.clocks}
+    return said + [
+        f"{name}: {key} names '{ours}', which is no column of ours; it has {', '.join(SCHEMAS[name])}."
+        for key, named in keys.items()
+        for ours in named
+        if ours not in SCHEMAS[name]
+    ]

@@ -161,7 +161,7 @@ class _Table:
         mapped = self.warehouse.ibis.table("mapped")
         texts = tuple(c for c in mapped.columns if c.startswith(RAW)) + self.mapping.attributes
         refused = refusals(mapped, rules(self.name, texts, self.now) + lead_rules(self.name))
-        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb')}")
+        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb', pretty=False)}")
         for reject in rejects:
             self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, reject.value, reject.reason])
         self.raw.execute("DELETE FROM quarantine WHERE table_name = ? AND extracted_at IS NULL", [self.name])
@@ -273,7 +273,7 @@ def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known:
 def _complete_until(settings: Settings, warehouse: Warehouse, now: datetime) -> datetime:
     """What the user says, else the newest thing that the tables know of: conservative, and the same on every run."""
     if settings.source.extracted_at:
-        return settings.source.extracted_at.replace(tzinfo=None)
+        return settings.source.extracted_at
     newest = [now]
     for name, clocks in {
         "leads": ["created_at"],

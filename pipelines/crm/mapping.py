@@ -6,12 +6,19 @@ Beside each canonical column X stands `raw__X`, the text it was read from, so th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import duckdb
 
 from features.contract import CLOCKS, RAW, REQUIRED, SCHEMAS
 from features.problem import Problem
+from pipelines.crm.base import nameless, tell_apart
 from pipelines.settings import SourceTable
 
-_AWARE = r"(Z|[+-]\d\d(:?\d\d)?)$"
+# A time of day and something behind it: an offset, Z, UTC, the name of a zone, or what we must not guess at.
+_AWARE = r":\d\d(\.\d+)?\s*([A-Za-z].*|[+-]\d.*)$"
+_ZULU, _SPACED = r"\s*[zZ]$", r"\s+([+-])"
+_FIRST, _LAST = "0001-01-03 00:00:00", "9999-12-29 00:00:00"
 _ATTRIBUTED = ("leads", "accounts", "deals")
 
 
@@ -51,6 +58,9 @@ class Mapping:
     zone: str
 
     def __post_init__(self) -> None:
+        tell_apart(self.spec.table, self.columns)
+        for form in self.spec.dates:
+            _see_format(self.name, form)
         wanted = [*self.spec.columns.values(), *self.spec.where, *(clock.column for clock in self.spec.clocks.values())]
         for column in wanted:
             if column not in self.columns:
@@ -66,22 +76,35 @@ class Mapping:
                 )
 
     def source_of(self, column: str) -> str | None:
-        """The source's name of a canonical column, if it has one."""
-        named = self.spec.columns.get(column)
-        return named or (column if column in self.columns and column not in self.spec.ignore else None)
+        """The source's name of a canonical column, if it has one: what leadscore.toml names, else the same name in whatever case."""
+        if column in self.spec.columns:
+            return self.spec.columns[column]
+        same = next((theirs for theirs in self.columns if theirs.lower() == column), None)
+        # A column that is mapped by name keeps its own meaning too only where its name is exactly ours.
+        mapped = same != column and same in self.spec.columns.values()
+        return None if mapped or same in self.spec.ignore else same
+
+    @cached_property
+    def _read(self) -> set[str]:
+        """The source's columns that the mapping needs."""
+        named = {source for source in map(self.source_of, SCHEMAS[self.name]) if source}
+        return named | set(self.spec.columns.values()) | {clock.column for clock in self.spec.clocks.values()} | set(self.spec.where)
 
     @property
     def attributes(self) -> tuple[str, ...]:
         """The columns that are no canonical column: fields of the company's own."""
-        taken = set(self.spec.columns.values()) | set(SCHEMAS[self.name]) | set(self.spec.ignore)
-        taken |= {clock.column for clock in self.spec.clocks.values()} | set(self.spec.where)
-        return tuple(column for column in self.columns if column not in taken) if self.name in _ATTRIBUTED and self.spec.attributes else ()
+        if self.name not in _ATTRIBUTED or not self.spec.attributes:
+            return ()
+        free = (c for c in self.columns if c not in self._read and c not in self.spec.ignore)
+        return tuple(c for c in free if c.lower() not in SCHEMAS[self.name] and not nameless(c))
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The columns of a table without attributes that map to nothing."""
-        taken = set(self.spec.columns.values()) | set(SCHEMAS[self.name]) | set(self.spec.ignore)
-        return () if self.name in _ATTRIBUTED else tuple(column for column in self.columns if column not in taken)
+        """The columns that map to nothing although nobody said that they should not."""
+        if self.name in _ATTRIBUTED and not self.spec.attributes:
+            return ()
+        told = {*self._read, *self.attributes, *self.spec.ignore, self.spec.cursor}
+        return tuple(column for column in self.columns if column not in told)
 
     def sql(self, raw: str) -> str:
         """The statement that maps a table of texts: row, every canonical column with its raw text, then the attributes as texts."""
@@ -92,8 +115,9 @@ class Mapping:
             parts += [f"{text} AS {quoted(RAW + column)}", f"{value} AS {quoted(column)}"]
         parts += [f"{self._clean(quoted(column))} AS {quoted(column)}" for column in self.attributes]
         kept = [f"{quoted(c)} IN ({', '.join(map(literal, values))})" for c, values in self.spec.where.items()]
+        inner = f"SELECT {', '.join(parts)}, {' AND '.join(kept) or 'TRUE'} AS {RAW}kept FROM {raw}"
         # Filtered outside, so that an order clock ranks the rows that `where` leaves out too.
-        return self._filled(f"SELECT * EXCLUDE kept FROM (SELECT {', '.join(parts)}, {' AND '.join(kept) or 'TRUE'} AS kept FROM {raw}) WHERE kept")
+        return self._filled(f"SELECT * EXCLUDE {RAW}kept FROM ({inner}) WHERE {RAW}kept")
 
     def instant(self, column: str) -> str:
         """A column of the source read as a date: an expression over the table of texts."""
@@ -108,8 +132,11 @@ class Mapping:
             lag = f"to_microseconds(CAST({self.spec.lag_hours * 3_600_000_000:.0f} AS BIGINT))"
             replaced.append(f"coalesce(known_at, {moment} + {lag}) AS known_at")
         if self.name == "activities":
-            every = ", ".join(f"coalesce({quoted(RAW + c)}, '')" for c in SCHEMAS[self.name] if c != "activity_id")
-            replaced.append(f"coalesce(activity_id, md5(concat_ws('|', {every}))) AS activity_id")
+            # Each text behind its length, so that no two rows of different cells look the same.
+            every = " || ".join(
+                f"coalesce(length({r}) || ':' || {r}, '-')" for r in (quoted(RAW + c) for c in SCHEMAS[self.name] if c != "activity_id")
+            )
+            replaced.append(f"coalesce(activity_id, md5({every})) AS activity_id")
             replaced.append("CASE WHEN lower(direction) IN ('out', 'outbound', 'outgoing') THEN 'out' ELSE 'in' END AS direction")
         star = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
         return f"SELECT {star} FROM ({typed})"
@@ -144,20 +171,56 @@ class Mapping:
         }.get(name, text)
 
     def _date(self, text: str) -> str:
-        """A date with a zone is moved to UTC; one without is read in the company's zone."""
-        tried = [f"try_strptime({text}, {literal(form)})" for form in self.spec.dates] + [f"try_cast({text} AS TIMESTAMP)"]
-        naive = f"coalesce({', '.join(tried)})"
-        local = naive if self.zone == "UTC" else f"({naive} AT TIME ZONE {literal(self.zone)}) AT TIME ZONE 'UTC'"
-        aware = f"try_cast({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
-        return f"CASE WHEN regexp_matches({text}, {literal(_AWARE)}) AND length({text}) > 10 THEN {aware} ELSE {local} END"
+        """A date with a zone is moved to UTC; one without is read in the company's zone. What `dates` understands is never read otherwise."""
+        formed = [self._formed(text, form) for form in self.spec.dates]
+        offset = f"regexp_replace(regexp_replace({text}, {literal(_ZULU)}, '+00'), {literal(_SPACED)}, '\\1')"
+        aware = f"try_cast({offset} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+        local = _utc(f"try_cast({text} AS TIMESTAMP)", self.zone)
+        plain = f"CASE WHEN regexp_matches({text}, {literal(_AWARE)}) THEN {aware} ELSE {local} END"
+        return f"coalesce({', '.join([*formed, plain])})"
+
+    def _formed(self, text: str, form: str) -> str:
+        parsed = f"try_strptime({text}, {literal(form)})"
+        return f"{parsed} AT TIME ZONE 'UTC'" if _has_zone(form) else _utc(parsed, self.zone)
 
     def _clock(self, column: str) -> str:
         """Rows spread evenly between two dates, in the order of a column."""
         clock = self.spec.clocks[column]
-        order = f"try_cast({quoted(clock.column)} AS DOUBLE)"
+        number = f"try_cast({quoted(clock.column)} AS DOUBLE)"
+        order = f"CASE WHEN isfinite({number}) THEN {number} END"
         edges = [f"TIMESTAMP {literal(f'{day} 00:00:00')}" for day in (clock.first, clock.last)]
         micros = f"epoch_us({edges[1]}) - epoch_us({edges[0]})"
         shift = f"{clock.plus_days} * 86400000000"
-        place = f"percent_rank() OVER (ORDER BY {order})"
+        # Rows without an order are ranked among themselves, and lengthen nothing.
+        place = f"percent_rank() OVER (PARTITION BY ({order}) IS NULL ORDER BY {order})"
         moment = f"make_timestamp(CAST(epoch_us({edges[0]}) + {place} * ({micros}) + {shift} AS BIGINT))"
-        return f"CASE WHEN {order} IS NULL THEN NULL ELSE {moment} END"
+        return f"CASE WHEN ({order}) IS NULL THEN NULL ELSE {moment} END"
+
+
+def _has_zone(form: str) -> bool:
+    return "%z" in form or "%Z" in form
+
+
+def _see_format(table: str, form: str) -> None:
+    try:
+        duckdb.execute("SELECT try_strptime('', ?)", [form])
+    except duckdb.Error as error:
+        raise Problem(
+            f"[source.tables.{table}] dates names '{form}', which is no date format: write one such as '%d.%m.%Y %H:%M' in leadscore.toml."
+        ) from error
+
+
+def _utc(local: str, zone: str) -> str:
+    """A local time moved to UTC: of an hour that the clocks repeat the first, like `Timeline.night`; one that they skip by the offset before.
+
+    DuckDB takes the second of a repeated hour; that there is a first is told by the offset of the day before. What no calendar holds is no date.
+    """
+    held = f"t BETWEEN TIMESTAMP {literal(_FIRST)} AND TIMESTAMP {literal(_LAST)}"
+    if zone == "UTC":
+        return f"list_transform([{local}], lambda t: CASE WHEN {held} THEN t END)[1]"
+    there = f"AT TIME ZONE {literal(zone)}"
+    last, before = "make_timestamp(epoch_us(z))", "(z - INTERVAL 24 HOUR)"
+    first = f"(t - (({before} {there}) - make_timestamp(epoch_us({before}))))"
+    chosen = f"CASE WHEN {first} < {last} AND ({first} AT TIME ZONE 'UTC') {there} = t THEN {first} ELSE {last} END"
+    # Lists of one, so that what is read is read once.
+    return f"list_transform([{local}], lambda t: CASE WHEN {held} THEN list_transform([t {there}], lambda z: {chosen})[1] END)[1]"

@@ -1,26 +1,23 @@
-"""Reads CSV, Parquet, DuckDB, SQLite or any database that SQLAlchemy knows, as rows of texts.
-
-CSV is read leniently and refused precisely: a line that is not UTF-8 is read as Windows-1252, a line with too many or too few cells is
-rejected with its number, and no line is ever dropped in silence.
-"""
+"""Reads CSV, Parquet, DuckDB, SQLite or any database that SQLAlchemy knows, as rows of texts."""
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from features.problem import Problem
-from pipelines.crm.base import CrmSource, Piece, Reject
+from pipelines.crm import csvfile
+from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor
+from pipelines.crm.mapping import quoted
 
-_BATCH = 50_000
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Engine
+
 _FILES = (".csv", ".tsv", ".txt", ".parquet")
 
 
@@ -35,13 +32,13 @@ def open_source(location: str, encoding: str = "utf-8") -> CrmSource:
         return _open_database(location)
     path = Path(location)
     if path.is_dir():
-        return Files(path, encoding)
+        return Files(path, csvfile.known_encoding(encoding))
     if not path.exists():
         raise Problem(f"[source] location is {path}, and there is nothing there: correct it in leadscore.toml.")
-    if path.suffix in (".duckdb", ".ddb"):
+    if path.suffix.lower() in (".duckdb", ".ddb"):
         return DuckDbFile(path)
-    if path.suffix in (".sqlite", ".sqlite3", ".db"):
-        return _open_database(f"sqlite:///{path}")
+    if path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
+        return _open_sqlite(path)
     raise Problem(f"[source] location is {path}, which is no folder, .duckdb or .sqlite file and no database URL: correct it in leadscore.toml.")
 
 
@@ -52,40 +49,23 @@ class Files:
         self.folder, self.encoding = folder, encoding
 
     def tables(self) -> list[str]:
-        """The files that can be read, in alphabetical order."""
+        """See `CrmSource`."""
         return sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in _FILES)
 
     def columns(self, table: str) -> list[str]:
         """See `CrmSource`."""
         path = self._path(table)
-        if path.suffix == ".parquet":
-            return _parquet(path).columns
-        with path.open("rb") as file:
-            header = next(self._records(file, path), None)
-            return header if isinstance(header, list) else []
+        return _parquet(path).columns if _is_parquet(path) else csvfile.header(path, self.encoding)
 
     def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`. A CSV is read whole."""
         path = self._path(table)
-        if path.suffix == ".parquet":
-            yield from _as_texts(_parquet(path), cursor, since)
+        if _is_parquet(path):
+            yield from _as_texts(table, _parquet(path), cursor, since)
             return
-        with path.open("rb") as file:
-            records = self._records(file, path)
-            header = next(records, None)
-            if not isinstance(header, list) or not header:
-                raise Problem(f"{path} has no header line that can be read: export it again, or take it out of leadscore.toml.")
-            numbered = ((n, record) for n, record in enumerate(records, start=2) if record)
-            while batch := list(islice(numbered, _BATCH)):
-                fits = [(n, record) for n, record in batch if isinstance(record, list) and len(record) == len(header)]
-                rejects = [
-                    Reject(n, ",".join(record)[:200], f"has {len(record)} cells where the header has {len(header)}")
-                    if isinstance(record, list)
-                    else Reject(n, "", f"cannot be taken apart into cells ({record})")
-                    for n, record in batch
-                    if not isinstance(record, list) or len(record) != len(header)
-                ]
-                yield _texts(header, [cells for _, cells in fits], [n for n, _ in fits]), rejects
+        if cursor is not None:
+            see_cursor(table, self.columns(table), cursor)
+        yield from csvfile.pieces(path, self.encoding)
 
     def _path(self, table: str) -> Path:
         path = self.folder / table
@@ -94,79 +74,50 @@ class Files:
             raise Problem(f"There is no table {table} in {self.folder}, only {there}: correct its `table` in leadscore.toml.")
         return path
 
-    def _records(self, file: Iterable[bytes], path: Path) -> Iterator[list[str] | csv.Error]:
-        """Row by row its cells, or why it has none."""
-        csv.field_size_limit(sys.maxsize)
-        lines = (_decoded(line, self.encoding, first) for first, line in _firsts(file))
-        delimiter = "\t" if path.suffix == ".tsv" else ","
-        head = next(lines, "")
-        if delimiter == "," and head.count(";") > head.count(","):
-            delimiter = ";"
-        reader = csv.reader(_again(head, lines), delimiter=delimiter)
-        while True:
-            try:
-                yield next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield error
 
-
-def _firsts(file: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
-    return ((number == 0, line) for number, line in enumerate(file))
-
-
-def _again(head: str, rest: Iterator[str]) -> Iterator[str]:
-    if head:
-        yield head
-        yield from rest
-
-
-def _decoded(line: bytes, encoding: str, first: bool) -> str:
-    try:
-        return line.decode("utf-8-sig" if first and encoding == "utf-8" else encoding)
-    except UnicodeDecodeError:
-        return line.decode("cp1252", errors="replace")
-
-
-def _texts(header: list[str], rows: list[list[str]], numbers: list[int]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    arrays = [pa.array(numbers, pa.int64()), *(pa.array(column, pa.string()) for column in columns)]
-    return pa.Table.from_arrays(arrays, names=["row", *header])
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
 
 
 def _parquet(path: Path) -> duckdb.DuckDBPyRelation:
     try:
         return duckdb.connect().read_parquet(str(path))
     except duckdb.Error as error:
-        raise Problem(f"{path} is no Parquet file that can be read ({str(error).splitlines()[0]}): export it again.") from error
+        raise Problem(f"{path} is no Parquet file that can be read ({_first_line(error)}): export it again.") from error
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _as_texts(rows: duckdb.DuckDBPyRelation, cursor: str | None, since: datetime | None) -> Iterator[Piece]:
+def _as_texts(table: str, rows: duckdb.DuckDBPyRelation, cursor: str | None, since: datetime | None) -> Iterator[Piece]:
+    """Numbered as they lie, then filtered while the cursor is still a timestamp, then made texts."""
+    see_cursor(table, rows.columns, cursor)
     kinds = dict(zip(rows.columns, map(str, rows.types), strict=True))
-    texts = ", ".join(f"CAST({_quoted(c)} AS VARCHAR) AS {_quoted(c)}" for c in rows.columns)
-    numbered = rows.project(f"row_number() OVER () AS row, {texts}")
+    numbered = rows.project('row_number() OVER () AS "row number", *')
     if cursor and since and kinds[cursor].startswith("TIMESTAMP"):
-        numbered = numbered.filter(f"{_quoted(cursor)} IS NULL OR {_quoted(cursor)} >= TIMESTAMP '{since}'")
-    reader = numbered.fetch_arrow_reader(_BATCH * 4)
-    for batch in reader:
+        numbered = numbered.filter(f"{quoted(cursor)} IS NULL OR {quoted(cursor)} >= TIMESTAMP '{since}'")
+    texts = ", ".join(f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" for c in rows.columns)
+    for batch in numbered.project(f'"row number" AS row, {texts}').to_arrow_reader(csvfile.BATCH * 4):
         yield pa.Table.from_batches([batch]), []
 
 
 class DuckDbFile:
-    """A DuckDB file, read only."""
+    """A DuckDB file, read only: the tables and views of its main schema."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connection = duckdb.connect(str(path), read_only=True)
+        try:
+            self.connection = duckdb.connect(str(path), read_only=True)
+        except duckdb.Error as error:
+            if "lock" in str(error).lower():
+                raise Problem(f"Another process works on {path}, the [source] location: wait until it is done, or read a copy.") from error
+            raise Problem(f"[source] location is {path}, which is no DuckDB file that can be read ({_first_line(error)}): correct it.") from error
 
     def tables(self) -> list[str]:
-        """The tables of the file."""
-        return sorted(name for (name,) in self.connection.sql("SELECT table_name FROM duckdb_tables()").fetchall())
+        """See `CrmSource`."""
+        here = "table_catalog = current_database() AND table_schema = current_schema()"
+        return sorted(name for (name,) in self.connection.sql(f"SELECT table_name FROM information_schema.tables WHERE {here}").fetchall())
 
     def columns(self, table: str) -> list[str]:
         """See `CrmSource`."""
@@ -174,36 +125,63 @@ class DuckDbFile:
 
     def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`."""
-        yield from _as_texts(self._table(table), cursor, since)
+        yield from _as_texts(table, self._table(table), cursor, since)
 
     def _table(self, table: str) -> duckdb.DuckDBPyRelation:
         if table not in self.tables():
             raise Problem(f"There is no table {table} in {self.path}, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")
-        return self.connection.table(_quoted(table))
+        try:
+            return self.connection.table(quoted(table))
+        except duckdb.Error as error:
+            raise Problem(
+                f"{table} of {self.path} cannot be read ({_first_line(error)}): correct the view, or its `table` in leadscore.toml."
+            ) from error
 
 
-def _open_database(url: str) -> CrmSource:
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import SQLAlchemyError
+def _open_sqlite(path: Path) -> CrmSource:
+    from sqlalchemy import URL
 
     try:
-        engine = create_engine(url)
-        with engine.connect():
-            return Database(url)
-    except (SQLAlchemyError, ImportError) as error:
-        raise Problem(f"The database of [source] location cannot be reached ({type(error).__name__}): check its URL, driver and password.") from error
+        return _open_database(URL.create("sqlite", database=str(path)))
+    except Problem as problem:
+        raise Problem(
+            f"[source] location is {path}, which is no SQLite file that can be read, or one that another process holds: correct it."
+        ) from problem
+
+
+def _open_database(url: str | URL) -> CrmSource:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        # Without a pool a connection is closed by whoever opened it, and nothing is left to dispose of.
+        engine = create_engine(url, poolclass=NullPool)
+        _see_file(engine.url.drivername, engine.url.database)
+        database = Database(engine)
+        database.tables()
+    except (SQLAlchemyError, ImportError, ValueError) as error:
+        # A URL that cannot be taken apart stands in its error, password and all.
+        cause = None if isinstance(error, ValueError) else error
+        kind = Unreachable if isinstance(error, OperationalError) else Problem
+        raise kind(f"The database of [source] location cannot be reached ({type(error).__name__}): check its URL, driver and password.") from cause
+    return database
+
+
+def _see_file(driver: str, file: str | None) -> None:
+    """SQLite makes the file that it is asked to read; we only read what is there."""
+    if driver.startswith("sqlite") and file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
+        raise Problem(f"[source] location is a SQLite URL, and there is no file {file}: correct it in leadscore.toml.")
 
 
 class Database:
-    """Any database that SQLAlchemy knows."""
+    """Any database that SQLAlchemy knows: the tables and views of its default schema."""
 
-    def __init__(self, url: str) -> None:
-        from sqlalchemy import create_engine
-
-        self.engine = create_engine(url)
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     def tables(self) -> list[str]:
-        """The tables and views of the default schema."""
+        """See `CrmSource`."""
         from sqlalchemy import inspect
 
         seen = inspect(self.engine)
@@ -211,28 +189,32 @@ class Database:
 
     def columns(self, table: str) -> list[str]:
         """See `CrmSource`."""
-        from sqlalchemy import inspect
-
-        if table not in self.tables():
-            raise Problem(f"There is no table {table} in the database, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")
-        return [column["name"] for column in inspect(self.engine).get_columns(table)]
+        return list(self._kinds(table))
 
     def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`. Rows are streamed; the database itself filters by the cursor."""
-        from sqlalchemy import DateTime, column, inspect, or_, select
+        from sqlalchemy import DateTime, column, or_, select
         from sqlalchemy import table as named
 
-        header = self.columns(table)
-        query: Any = select(*(column(name) for name in header)).select_from(named(table))
-        kinds = {one["name"]: one["type"] for one in inspect(self.engine).get_columns(table)}
+        kinds = self._kinds(table)
+        see_cursor(table, list(kinds), cursor)
+        query: Any = select(*(column(name) for name in kinds)).select_from(named(table))
         if cursor and since and isinstance(kinds[cursor], DateTime):
             query = query.where(or_(column(cursor).is_(None), column(cursor, DateTime()) >= since))
         with self.engine.connect().execution_options(stream_results=True) as connection:
             result, first = connection.execute(query), 1
-            for rows in result.partitions(_BATCH):
+            for rows in result.partitions(csvfile.BATCH):
                 texts = [[_text(value) for value in row] for row in rows]
-                yield _texts(header, texts, list(range(first, first + len(rows)))), []  # type: ignore[arg-type]
+                yield csvfile.texts(list(kinds), texts, list(range(first, first + len(rows)))), []
                 first += len(rows)
+
+    def _kinds(self, table: str) -> dict[str, Any]:
+        """Column by column the type that the database says it has."""
+        from sqlalchemy import inspect
+
+        if table not in self.tables():
+            raise Problem(f"There is no table {table} in the database, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")
+        return {column["name"]: column["type"] for column in inspect(self.engine).get_columns(table)}
 
 
 def _text(value: object) -> str | None:

@@ -1,7 +1,7 @@
 """Files that sales opens, published together: written beside, then shown by moving one link.
 
-    lists/2025-08-23  ->  .published/2025-08-23.4f0c...      a link; whoever opens it sees one whole night
-    lists/.published/     the folders themselves, each named by its content
+lists/2025-08-23  ->  .published/2025-08-23.4f0c...      a link; whoever opens it sees one whole night
+lists/.published/     the folders themselves, each named by its content
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from pipelines.delivery.night import Night
@@ -23,16 +25,18 @@ _COLUMNS = (
     "for",
     "against",
 )
-_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A cell begins where the text does; and where Excel splits lines at another sign than the comma, as most of Europe's does, after that sign too.
+_BLANK = '[" \u00a0\ufeff]*'
+_FORMULA = re.compile(rf"\A(?={_BLANK}[\t\r\n])|(?:\A|(?<=[;,\t\r\n]))(?={_BLANK}[=+\-@＝＋－＠])")
 
 
 def inert(text: object) -> object:
-    """A text that a spreadsheet shows and never runs. Source: OWASP, CSV injection.
+    """A text that a spreadsheet shows and never runs, whichever sign it splits lines at. Source: OWASP, CSV injection.
 
-    >>> inert("=HYPERLINK(1)"), inert("Acme"), inert(3.5)
-    ("'=HYPERLINK(1)", 'Acme', 3.5)
+    >>> inert("=HYPERLINK(1)"), inert("x;=HYPERLINK(1)"), inert("Acme; Bonn"), inert(-3.5)
+    ("'=HYPERLINK(1)", "x;'=HYPERLINK(1)", 'Acme; Bonn', -3.5)
     """
-    return f"'{text}" if isinstance(text, str) and text.lstrip(" \u00a0\ufeff").startswith(_STARTS) else text
+    return _FORMULA.sub("'", text) if isinstance(text, str) else text
 
 
 def sheet(night: Night) -> bytes:

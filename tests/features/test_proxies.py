@@ -59,3 +59,14 @@ def test_an_allowed_field_is_reported_as_allowed() -> None:
 def test_nothing_can_be_said_without_two_classes() -> None:
     examples = _examples(WON.astype(str), "x").assign(converted=False)
     assert screen(examples, [_attribute("x")]) == []
+
+
+def test_a_field_of_customers_won_after_the_horizon_is_named_too() -> None:
+    # Of the customers only some were won within the horizon of an example; the field is filled for a few of all.
+    late = ~WON & (RNG.random(LEADS) < 0.1)
+    filled = (WON | late) & (RNG.random(LEADS) < 0.1)
+    examples = _examples(np.where(filled, "yes", None), "registered")
+    customers = examples.loc[WON | late, "lead_id"].tolist()
+    assert screen(examples, [_attribute("registered")]) == []
+    (found,) = screen(examples, [_attribute("registered")], customers=customers)
+    assert found.evidence == "100% of the leads that have it converted and only 0% of the others have it at all"

@@ -10,6 +10,7 @@ from conftest import MadeUp
 from sqlalchemy.exc import OperationalError
 
 from features.problem import Problem
+from pipelines.crm.base import Unreachable
 from pipelines.extract import extract
 from pipelines.settings import read_settings
 from pipelines.warehouse import Warehouse
@@ -61,8 +62,8 @@ def test_a_wrong_table_is_not_read_again_but_a_network_is(
 
     quick = module.read_source.with_options(retry_delay_seconds=0)
     monkeypatch.setattr(module, "read_source", quick)
-    for error in (Problem("no such column"), OperationalError("select", {}, Exception("gone away"))):
+    for error in (Problem("no such column"), OperationalError("select", {}, Exception("gone away")), Unreachable("no answer")):
         monkeypatch.setattr(module, "load", failing(error))
         with pytest.raises(type(error)):
             extract(tmp_path / "copy" / "leadscore.toml")
-    assert calls == ["Problem"] + ["OperationalError"] * 3
+    assert calls == ["Problem"] + ["OperationalError"] * 3 + ["Unreachable"] * 3

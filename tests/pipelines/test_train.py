@@ -90,17 +90,6 @@ def test_a_trap_is_used_if_the_user_insists(own_company: MadeUp) -> None:
     assert any(notice.startswith("'customer_tier' (leads) is used because the configuration allows it") for notice in report.notices)
 
 
-def test_an_equal_challenger_is_refused_and_the_champion_stays(own_company: MadeUp) -> None:
-    report = train(own_company.config)
-    assert report.refused
-    assert not report.facts["champion"]
-    assert report.facts["version"] == "2"
-    client = _client(own_company.config)
-    assert client.get_model_version_by_alias("leadscore", "champion").version == 1
-    assert client.get_model_version_by_alias("leadscore", "challenger").version == 2
-    assert client.get_model_version("leadscore", "2").tags["promoted"] == "false"
-
-
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [

@@ -122,6 +122,40 @@ def test_a_50_mb_cell_is_refused_and_its_neighbours_stay(run: Any) -> None:
     assert tables["quarantine"]["value"].str.len().max() <= 200
 
 
+def test_a_quote_that_is_never_closed_is_refused_with_what_it_swallows(run: Any) -> None:
+    done, tables = run({"leads.csv": LEADS + 'L3,2025-01-03,"oops\n' + "".join(f"L{n},2025-01-03,web\n" for n in range(4, 104))})
+    assert _refused(tables) == [("leads", 4, "", "opens a quote that is not closed where a cell ends: it swallows the 100 lines after it")]
+    assert (done.tables[0].rows_in, done.tables[0].clean, done.tables[0].quarantined, done.tables[0].superseded) == (3, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("header", "kept"),
+    [("Status", "status"), ("NAME", "name"), ("Company", "company"), ("kept", "kept"), ("two\nlines", "two\nlines"), ("Ort", "Ort")],
+)
+def test_whatever_a_column_is_called_its_values_are_kept(run: Any, header: str, kept: str) -> None:
+    _, tables = run({"leads.csv": f'lead_id,created_at,"{header}"\nL1,2025-01-01,x\nL2,2025-01-01,y\n'})
+    assert tables["leads"][kept].tolist() == ["x", "y"]
+
+
+def test_a_column_without_a_name_is_left_out_and_told(run: Any) -> None:
+    done, tables = run({"leads.csv": ",lead_id,created_at\n0,L1,2025-01-01\n1,L2,2025-01-01\n"})
+    assert "leads: the columns nameless column 1 of leads.csv are not used." in done.notices
+    assert not any("nameless" in column for column in tables["leads"].columns)
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"), [("row", "a name that leadscore uses itself"), ("x,x", "two columns 'x'"), ("City,city", "'City' and 'city'")]
+)
+def test_columns_that_cannot_be_told_apart_are_a_red_run(run: Any, header: str, sentence: str) -> None:
+    with pytest.raises(Problem, match=sentence):
+        run({"leads.csv": f"lead_id,created_at,{header}\n"})
+
+
+def test_a_cursor_that_is_no_column_is_a_red_run(run: Any) -> None:
+    with pytest.raises(Problem, match=r"^leads\.csv has no column 'changed', which its `cursor` names: it has lead_id, created_at, source\."):
+        run({}, leads={"cursor": "changed"})
+
+
 def test_the_newest_of_a_doubled_id_wins(run: Any) -> None:
     done, tables = run(
         {"leads.csv": "lead_id,created_at,known_at,source\nL1,2025-01-01,2025-03-01,new\nL1,2025-01-01,2025-02-01,old\nL2,2025-01-01,,web\n"}
@@ -248,6 +282,33 @@ def test_files_and_databases_give_the_same_warehouse(tmp_path: Path) -> None:
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["", "L1", "2025-01-03", "nan", "1e400", "won", '"', "\x00", "=1+1"]
 )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "duckdb", "sqlite"])
+def test_a_source_with_true_timestamps_is_read_from_its_cursor_on(tmp_path: Path, kind: str) -> None:
+    place, end = (tmp_path, ".parquet") if kind == "parquet" else (tmp_path / f"crm.{kind}", "")
+    leads = pd.DataFrame({"lead_id": ["L1", "L2"], "created_at": ["2025-01-01"] * 2, "changed": pd.to_datetime(["2025-01-01", "2025-02-01"])})
+    deals = pd.DataFrame({"deal_id": ["D1"], "lead_id": ["L1"], "created_at": ["2025-01-05"], "outcome": ["won"], "closed_at": ["2025-02-01"]})
+    for name, frame in (("leads", leads), ("deals", deals)):
+        if kind == "parquet":
+            frame.to_parquet(tmp_path / f"{name}.parquet")
+        elif kind == "duckdb":
+            with duckdb.connect(str(place)) as duck:
+                duck.register("frame", frame)
+                duck.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
+        else:
+            light = sqlite3.connect(place)
+            frame.to_sql(name, light, index=False)
+            light.close()
+    tables = {"leads": {"table": f"leads{end}", "cursor": "changed", "ignore": ["changed"]}, "deals": {"table": f"deals{end}"}}
+    configured = Settings(source={"location": str(place), "tables": tables})  # type: ignore[arg-type]
+    told = []
+    for _ in range(2):
+        with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+            done = load(configured, open_source(configured.source_location), warehouse, NOW, lambda share, words: None)
+            told.append((done.tables[0].rows_in, warehouse.size("leads")))
+    # At first both leads, then only what is not older than the newest seen less three days; none is lost.
+    assert told == [(2, 2), (1, 2)]
 
 
 @settings(max_examples=12, deadline=None)

@@ -1,0 +1,119 @@
+"""What is wrong with a configuration is said in words, table by table, before anything is read or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.crm.check import check
+from pipelines.settings import Settings
+
+GOOD: dict[str, dict[str, Any]] = {"leads": {"table": "leads.csv"}, "deals": {"table": "deals.csv"}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "leads.csv").write_text("lead_id,created_at,source,changed\nL1,2025-01-01,web,2025-01-02\n")
+    (tmp_path / "deals.csv").write_text("deal_id,lead_id,created_at,outcome,closed_at\nD1,L1,2025-01-05,won,2025-02-01\n")
+    return tmp_path
+
+
+def _said(folder: Path, tables: dict[str, Any] = GOOD, location: str = ".", **rest: Any) -> list[str]:
+    return check(Settings(source={"location": location, "tables": tables}, folder=folder, **rest))  # type: ignore[arg-type]
+
+
+def _leads(**spec: Any) -> dict[str, Any]:
+    return {**GOOD, "leads": {"table": "leads.csv", **spec}}
+
+
+def test_nothing_is_said_of_a_configuration_that_can_run_and_nothing_is_written(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert _said(folder, _leads(fixed_at_creation=["source"], cursor="changed", columns={"name": "source"})) == []
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("location", "start"),
+    [
+        ("gone", "[source] location is "),
+        ("leads.csv", "[source] location is "),
+        ("env:LEADSCORE_NOT_SET_ANYWHERE", "[source] location names the environment variable LEADSCORE_NOT_SET_ANYWHERE, which is not set"),
+        # Nobody listens on port 1.
+        ("postgresql+psycopg://ann:s3cret@127.0.0.1:1/crm", "The database of [source] location cannot be reached (OperationalError)"),
+    ],
+)
+def test_a_place_that_cannot_be_read_is_all_there_is_to_say(folder: Path, location: str, start: str) -> None:
+    (said,) = _said(folder, location=location)
+    assert said.startswith(start)
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"fixed_at_creation": ["source", "origin"]}, "leads: fixed_at_creation names 'origin', which leads.csv does not have."),
+        ({"cursor": "updated_at"}, "leads: the cursor 'updated_at' is no column of leads.csv."),
+        (
+            {"columns": {"naem": "source"}},
+            "leads: columns names 'naem', which is no column of ours; "
+            "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed.",
+        ),
+        ({"ignore": ["geheim"]}, "leads: ignore names 'geheim', which leads.csv does not have."),
+        *(
+            (
+                {key: {"naem": value}},
+                f"leads: {key} names 'naem', which is no column of ours; "
+                "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed.",
+            )
+            for key, value in {
+                "values": {"a": "b"},
+                "constants": "b",
+                "clocks": {"column": "changed", "first": "2025-01-01", "last": "2025-02-01"},
+            }.items()
+        ),
+        (
+            {"dates": ["%Q"]},
+            "[source.tables.leads] dates names '%Q', which is no date format: write one such as '%d.%m.%Y %H:%M' in leadscore.toml.",
+        ),
+        (
+            {"columns": {"name": "Name"}},
+            "leads.csv has no column 'Name', which [source.tables.leads] names: it has lead_id, created_at, source, changed. Correct leadscore.toml.",
+        ),
+        (
+            {"ignore": ["created_at"]},
+            "leads.csv has no column 'created_at': write which of its columns that is, "
+            'as columns = { created_at = "..." } under [source.tables.leads] in leadscore.toml.',
+        ),
+    ],
+)
+def test_a_word_that_means_nothing_is_named_with_its_place(folder: Path, spec: dict[str, Any], sentence: str) -> None:
+    assert _said(folder, _leads(**spec)) == [sentence]
+
+
+def test_everything_is_said_at_once_in_the_order_of_the_file(folder: Path) -> None:
+    tables = {"activities": {"table": "mails.csv"}, "deals": {"table": "leads.csv"}, **_leads(cursor="nope", fixed_at_creation=["never"])}
+    said = _said(folder, tables, outcome={"horizon_days": 5, "settle_days": 6})
+    assert [line.split(" ")[:4] for line in said] == [
+        ["There", "is", "no", "table"],
+        ["leads:", "fixed_at_creation", "names", "'never',"],
+        ["leads:", "the", "cursor", "'nope'"],
+        ["[outcome]", "settle_days", "is", "longer"],
+    ]
+    assert said[0] == f"There is no table mails.csv in {folder}, only deals.csv, leads.csv: correct its `table` in leadscore.toml."
+    # Two tables in one file: the deals lack what only they need.
+    tables = {**_leads(), "deals": {"table": "leads.csv"}}
+    assert [line.split(":")[0] for line in _said(folder, tables)] == ["leads.csv has no column 'deal_id'"]
+
+
+def test_an_encoding_that_does_not_exist_is_all_there_is_to_say(folder: Path) -> None:
+    source = {"location": ".", "tables": GOOD, "encoding": "klingon"}
+    assert check(Settings(source=source, folder=folder)) == [  # type: ignore[arg-type]
+        "[source] encoding is 'klingon', which is no encoding that Python knows: write 'utf-8', 'cp1252' or 'utf-16'."
+    ]
+
+
+def test_a_settle_lag_longer_than_the_horizon_is_asked_about(folder: Path) -> None:
+    assert _said(folder, outcome={"horizon_days": 7, "settle_days": 7}) == []
+    assert _said(folder, outcome={"horizon_days": 6, "settle_days": 7}) == ["[outcome] settle_days is longer than horizon_days: is that meant?"]

@@ -1,0 +1,32 @@
+"""An open lead is never counted as lost: until its night is ripe it has no label, teaches nothing and judges nobody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from conftest import MadeUp
+
+from features import examples
+from models.registry import Registry
+from pipelines.company import open_company
+from pipelines.settings import read_settings
+from pipelines.train import past_nights
+
+pytestmark = pytest.mark.xdist_group("company")
+
+
+def test_no_example_is_younger_than_horizon_and_settle_lag(company: MadeUp) -> None:
+    settings = read_settings(company.config)
+    plan = Registry(settings.tracking_uri).champion().scorer.plan
+    with open_company(settings) as made_up:
+        nights = made_up.nights(*past_nights(made_up))
+        told = examples.labelled(made_up.crm, nights, plan, made_up.extracted_at).execute()
+        learned = examples.training(made_up.crm, nights, plan, made_up.extracted_at).execute()
+        edge = made_up.extracted_at - timedelta(days=97)
+    young = told["as_of"] > edge
+    assert young.any()
+    assert told.loc[young, "converted"].isna().all()
+    assert learned["as_of"].max() <= edge
+    assert company.reports["train"].facts["unripe"] == int(young.sum())
+    assert learned["converted"].notna().all()
