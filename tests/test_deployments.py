@@ -1,0 +1,43 @@
+"""What prefect.yaml promises a server exists: flows by those names, parameters they take, schedules that can be kept."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.client.schemas.schedules import CronSchedule
+
+ROOT = Path(__file__).parents[1]
+DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+
+
+def test_the_five_flows_are_deployed() -> None:
+    assert [one["name"] for one in DEPLOYMENTS] == ["nightly", "train", "extract", "score", "review"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda one: one["name"])
+def test_a_deployment_names_a_flow_and_parameters_it_takes(deployment: dict[str, Any]) -> None:
+    module, name = deployment["entrypoint"].rsplit(".", 1)
+    flow = getattr(import_module(module), name)
+    assert isinstance(flow, Flow)
+    assert flow.name == deployment["name"]
+    assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
+    assert deployment["work_pool"] == {"name": "leadscore"}
+
+
+@pytest.mark.parametrize("name", ["nightly", "train", "extract", "score"])
+def test_two_runs_that_write_never_overlap(name: str) -> None:
+    (deployment,) = (one for one in DEPLOYMENTS if one["name"] == name)
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_the_night_runs_every_night_and_training_every_sunday() -> None:
+    crons = {one["name"]: one["schedules"][0]["cron"] for one in DEPLOYMENTS if "schedules" in one}
+    assert crons == {"nightly": "0 2 * * *", "train": "0 4 * * 0"}
+    for cron in crons.values():
+        assert CronSchedule(cron=cron, timezone="UTC").cron == cron
