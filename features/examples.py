@@ -16,11 +16,10 @@ from features.crm import Crm
 from features.feature import Feature
 from features.history import tracked_fields
 from features.labels import label
-from features.plan import Attribute, Deed, Plan
+from features.plan import NIGHTS_PER_LEAD, Attribute, Deed, Plan
 from features.population import open_leads
 from features.timeline import Timeline
 
-NIGHTS_PER_LEAD = 8
 _SMALL = 150_000
 _PARTS = (profile, engagement, deals, account, outreach)
 _RATED = ("source", "campaign", "origin", "channel", "lead_source", "lead_origin", "utm_source", "utm_campaign")

@@ -12,6 +12,8 @@ from features.timeline import Timeline
 
 Origin = Literal["leads", "accounts", "deals"]
 Known = Literal["history", "creation", "today"]
+NIGHTS_PER_LEAD = 8
+"""Examples a lead, on average; beyond that its nights are sampled: see `features.examples.training`."""
 
 
 @dataclass(frozen=True)

@@ -158,11 +158,18 @@ class Registry:
 
     def champion_or_none(self) -> Champion | None:
         """The model in use, if there is one."""
+        present = self._present()
+        return self._fetched(present) if present else None
+
+    def _present(self) -> Any:
+        """The version that the champion alias names; None only where there is no such alias, so that a gate never takes a failure for a vacancy."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return self._fetched(self.client.get_model_version_by_alias(self.name, "champion"))
-        except MlflowException:
+            return self.client.get_model_version_by_alias(self.name, "champion")
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
             return None
 
     def champion_at(self, night: datetime) -> Champion:
@@ -185,9 +192,9 @@ class Registry:
         promoted = [
             version
             for version in self.client.search_model_versions(f"name='{self.name}'")
-            if version.tags.get("promoted") == "true" and datetime.fromisoformat(version.tags["known_until"]) <= night
+            if version.tags.get("promoted") == "true" and _known_until(version) <= night
         ]
-        newest = max(promoted, key=lambda version: (version.tags["known_until"], int(version.version)), default=None)
+        newest = max(promoted, key=lambda version: (_known_until(version), int(version.version)), default=None)
         return self._fetched(newest) if newest else None
 
     def _fetched(self, version: Any) -> Champion:
@@ -201,15 +208,20 @@ class Registry:
         """
         self.client.set_model_version_tag(self.name, version, "promoted", str(promoted).lower())
         self.client.set_model_version_tag(self.name, version, "gate", "; ".join(reasons)[:4000])
-        present, known = self.champion_or_none(), self.client.get_model_version(self.name, version).tags["known_until"]
+        present, made = self._present(), self.client.get_model_version(self.name, version)
         if not promoted:
             self.client.set_registered_model_alias(self.name, "challenger", version)
-        elif present is None or present.scorer.known_until <= datetime.fromisoformat(known):
+        elif present is None or _known_until(present) <= _known_until(made):
             self.client.set_registered_model_alias(self.name, "champion", version)
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""
         return dict(self.client.get_run(run_id).data.metrics)
+
+
+def _known_until(version: Any) -> datetime:
+    """The end of the extract that a registered version learned from."""
+    return datetime.fromisoformat(version.tags["known_until"])
 
 
 @contextmanager

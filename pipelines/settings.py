@@ -12,8 +12,7 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from features.examples import NIGHTS_PER_LEAD
-from features.plan import Plan
+from features.plan import NIGHTS_PER_LEAD, Plan
 from features.problem import Problem
 from features.timeline import Timeline
 

@@ -139,8 +139,8 @@ def screen_fields(company: Company, study: Study) -> Study:
     """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
     training = company.settings.training
     with step("Looking for fields that know the outcome"):
-        customers = first_wins(company.crm).lead_id.execute()
-        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=list(customers)))
+        customers = first_wins(company.crm).lead_id.execute().tolist()
+        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=customers))
     refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
     kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
     plan = replace(study.plan, attributes=kept)

@@ -71,6 +71,12 @@ def company(prefect_server: str, simulated: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture
+def untouched(simulated: Path, tmp_path: Path) -> Path:
+    """The leadscore.toml of a copy of the tables from which nothing has been extracted yet."""
+    return Path(shutil.copytree(simulated, tmp_path / "untouched")) / "leadscore.toml"
+
+
+@pytest.fixture
 def own_company(company: MadeUp, tmp_path: Path) -> MadeUp:
     """A copy of the small company that a test may change."""
     folder = tmp_path / "own"

@@ -59,7 +59,8 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
     """
     tables = [name for name in ORDER if name in settings.source.tables]
     with warehouse.transaction():
-        loaded, notices = [], list(_standing_notices(settings))
+        loaded, standing = [], _standing_notices(settings)
+        notices = [*standing]
         for number, name in enumerate(tables):
             tell(number / len(tables), name)
             counts, said = _Table(settings, source, warehouse, name, now).load()
@@ -72,7 +73,7 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
         warehouse.raw.execute("DELETE FROM quarantine WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [extracted_at])
         warehouse.raw.execute("DELETE FROM notices")
-        for sentence in _standing_notices(settings):
+        for sentence in standing:
             warehouse.raw.execute("INSERT INTO notices VALUES (?)", [sentence])
         for one in loaded:
             warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])

@@ -76,7 +76,8 @@ def simulate(
     """
     world = World(leads, seed, days, first_day, drift, contact_effect)
     (folder / TRUTH).parent.mkdir(parents=True, exist_ok=True)
-    nights = _within(world, list(truth_of) or [night_of(world, world.days)] * (not contact_effect))
+    tonight = [] if contact_effect else [night_of(world, world.days)]
+    nights = _within(world, list(truth_of) or tonight)
     total = Counts()
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
