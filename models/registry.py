@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -131,7 +132,7 @@ class Registry:
             served = Path(folder) / "served.py"
             served.write_text(_SERVED, encoding="utf-8")
             signature = self.mlflow.models.infer_signature(training.example, training.scorer.probability(training.example))
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _only_text():
                 # MLflow asks for type hints from which to guess the signature that it is given here.
                 warnings.filterwarnings("ignore", message=".*type hint", category=UserWarning)
                 logged = self.mlflow.pyfunc.log_model(
@@ -217,6 +218,17 @@ class Registry:
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""
         return dict(self.client.get_run(run_id).data.metrics)
+
+
+@contextmanager
+def _only_text() -> Iterator[None]:
+    """MLflow tries the model out where it is stored; Python would leave compiled code beside it."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _known_until(version: Any) -> datetime:

@@ -23,11 +23,9 @@ pytestmark = pytest.mark.xdist_group("company")
 
 @pytest.fixture(autouse=True)
 def _own_homes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Jupyter writes beside the test and not into the user's home, and no other test's company reaches the kernel by the environment."""
+    """Jupyter writes beside the test and not into the user's home."""
     for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    for name in ("MLFLOW_TRACKING_URI", "LEADSCORE_WAREHOUSE"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def _read(path: Path) -> NotebookNode:

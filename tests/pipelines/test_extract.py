@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -45,10 +44,7 @@ def test_an_extract_that_fails_leaves_the_warehouse_as_it_was(own_company: MadeU
         assert warehouse.size("leads") == 1_500
 
 
-def test_a_wrong_table_is_not_read_again_but_a_network_is(
-    simulated: Path, tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(simulated, tmp_path / "copy")
+def test_a_wrong_table_is_not_read_again_but_a_network_is(untouched: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipelines import extract as module
 
     calls: list[str] = []
@@ -65,5 +61,5 @@ def test_a_wrong_table_is_not_read_again_but_a_network_is(
     for error in (Problem("no such column"), OperationalError("select", {}, Exception("gone away")), Unreachable("no answer")):
         monkeypatch.setattr(module, "load", failing(error))
         with pytest.raises(type(error)):
-            extract(tmp_path / "copy" / "leadscore.toml")
+            extract(untouched)
     assert calls == ["Problem"] + ["OperationalError"] * 3 + ["Unreachable"] * 3
