@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from features.plan import Plan
+from features.problem import Problem
 from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
 from models.calibration import Calibration, sigmoid
@@ -201,8 +202,15 @@ class Scorer:
 
     @classmethod
     def load(cls, folder: Path) -> Scorer:
-        """Read what `save` wrote; nothing stored is ever executed."""
+        """Read what `save` wrote; nothing stored is ever executed.
+
+        Raises
+        ------
+        Problem : a newer version of the product made it, of a kind that this one does not know.
+        """
         stored = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
+        if stored["model"] not in _MODELS:
+            raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
             _MODELS[stored["model"]].load(folder),
             Calibration(**stored["calibration"]),

@@ -52,7 +52,7 @@ def test_one_leads_story_adds_up(company: MadeUp, leadscore: Typed) -> None:
     told = json.loads(out)
     assert (code, told["lead"], told["night"]) == (0, lead, "2025-08-23")
     assert told["probability"] == pytest.approx(company.reports["score"].rows[0]["probability"], abs=5e-4)
-    assert sum(row["counts for"] for row in told["rows"]) + told["of an average lead"] == pytest.approx(told["log-odds"], abs=0.5)
+    assert sum(row["counts for"] for row in told["rows"]) + told["of an average lead"] == pytest.approx(told["log-odds"], abs=1e-3)
     assert told["notices"] == [f"2025-08-23: {told['probability']:.3f}"]
 
 

@@ -1,0 +1,38 @@
+"""A stranger reads what the model is for, what it learned from, and how far to believe it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import learnable
+import pytest
+
+from features.plan import Plan
+from features.timeline import Timeline
+from models.card import model_card
+from models.race import Learned, learn
+
+PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
+COUNTS = {"examples": 4_500, "conversions": 1_023, "unripe": 777}
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return learn(learnable.examples(leads=150), learnable.FEATURES, PLAN, datetime(2025, 9, 1), k=2, trials=0)
+
+
+def test_the_card_says_use_evidence_leakage_and_gate(learned: Learned) -> None:
+    card = model_card(learned, COUNTS, ["'contract_number' (leads) is not used: it is filled in after the win"], ["there was no champion"])
+    lines = card.splitlines()
+    assert lines[0] == f"# {learned.leader}, known until 2025-09-01"
+    assert "becomes a customer within 30 days, to order calls. Not for deciding about a person alone." in card
+    assert "**Learned from** 4,500 examples (one lead on one night) with 1,023 conversions until 2025-07-23; 777 unripe examples" in card
+    assert "- 'contract_number' (leads) is not used: it is filled in after the win" in lines
+    assert lines[-1] == "**Gate.** there was no champion."
+
+
+def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:
+    lines = model_card(learned, COUNTS, [], ["worse"]).splitlines()
+    assert "| | points table | logistic | boosted trees |" in lines
+    (auc,) = [line for line in lines if line.startswith("| roc auc |")]
+    assert auc == "| roc auc | " + " | ".join(str(learned.metrics[name]["roc_auc"]) for name in ("points table", "logistic", "boosted trees")) + " |"

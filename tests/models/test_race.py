@@ -1,0 +1,93 @@
+"""Everybody runs the same folds; the best by log-loss is refitted on everything and says how far to believe it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import learnable
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from features.plan import Plan
+from features.timeline import Timeline
+from models.calibration import sigmoid
+from models.race import Learned, learn, racers_of, usual_values
+
+PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
+FRAME = learnable.examples()
+EXTRACTED = datetime(2025, 9, 1)
+TOLD: list[tuple[float, str]] = []
+
+pytestmark = pytest.mark.xdist_group("race")
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return learn(FRAME, learnable.FEATURES, PLAN, EXTRACTED, value=250.0, k=2, trials=2, progress=lambda share, words: TOLD.append((share, words)))
+
+
+def test_the_simplest_runs_first() -> None:
+    assert list(racers_of({}, seed=7)) == ["points table", "logistic", "boosted trees"]
+
+
+def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: Learned) -> None:
+    rows = learned.backtest.rows
+    losses = {name: log_loss(rows["converted"], sigmoid(odds)) for name, odds in learned.backtest.log_odds.items()}
+    assert set(losses) == {"points table", "logistic", "boosted trees"}
+    assert learned.leader == min(losses, key=losses.__getitem__)
+    assert learned.scorer.model.name == learned.leader
+
+
+def test_the_figures_are_those_of_the_backtest(learned: Learned) -> None:
+    rows = learned.backtest.rows
+    for name, odds in learned.backtest.log_odds.items():
+        auc = learned.metrics[name]["roc_auc"]
+        assert auc.value == pytest.approx(roc_auc_score(rows["converted"], odds))
+        assert auc.low < auc.value < auc.high
+    first = (rows["fold"] == 0).to_numpy()
+    odds = learned.backtest.log_odds[learned.leader]
+    assert learned.fold_metrics(0)["roc_auc"] == pytest.approx(roc_auc_score(rows["converted"][first], odds[first]))
+
+
+def test_the_challenger_learned_everything_ripe_and_knows_until_when(learned: Learned) -> None:
+    scorer = learned.scorer
+    assert scorer.last_night == datetime(2025, 7, 23, 2)
+    assert scorer.known_until == EXTRACTED
+    assert scorer.base_rate == pytest.approx(FRAME["converted"].mean())
+    assert scorer.value == 250.0
+    # Learned from all leads, it tells them apart better than a coin by far.
+    assert roc_auc_score(FRAME["converted"], scorer.probability(FRAME)) > 0.75
+
+
+def test_no_later_night_has_a_say_in_the_settings(learned: Learned) -> None:
+    late = FRAME["as_of"] >= min(fold.first for fold in learned.backtest.folds)
+    scrambled = FRAME.assign(converted=np.where(late, FRAME["lead_id"].str[-1] == "3", FRAME["converted"]).astype(bool))
+    again = learn(scrambled, learnable.FEATURES, PLAN, EXTRACTED, k=2, trials=2)
+    assert again.params == learned.params
+
+
+def test_the_same_seed_learns_the_same(learned: Learned) -> None:
+    again = learn(FRAME, learnable.FEATURES, PLAN, EXTRACTED, value=250.0, k=2, trials=2)
+    assert (again.leader, again.params, again.metrics) == (learned.leader, learned.params, learned.metrics)
+    np.testing.assert_array_equal(again.scorer.log_odds(FRAME), learned.scorer.log_odds(FRAME))
+
+
+def test_progress_only_goes_forward(learned: Learned) -> None:
+    shares = [share for share, _ in TOLD]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] <= shares[-1] <= 1
+    assert TOLD[-1][1] == f"learning {learned.leader} on everything ripe"
+
+
+def test_the_points_table_is_there_whoever_leads(learned: Learned) -> None:
+    assert {"field", "value", "points"} <= set(learned.points.columns)
+    assert set(learned.points["field"]) <= {feature.name for feature in learnable.FEATURES}
+
+
+def test_usual_is_the_median_or_the_most_frequent_value() -> None:
+    frame = pd.DataFrame(
+        {"opens_7d": [1.0, 2.0, 9.0], "source": ["ads", "ads", "web"], "job_title": [None, None, None], "met": [1.0, 1.0, np.nan]},
+    )
+    assert usual_values(frame, learnable.FEATURES) == {"opens_7d": 2.0, "source": "ads", "job_title": None, "met": 1.0}

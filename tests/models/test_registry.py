@@ -1,0 +1,132 @@
+"""Who is champion, who was it on a past night, and what happens when the registry cannot be asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import learnable
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
+
+from features.plan import Plan
+from features.problem import Problem
+from models.baseline import fit_points
+from models.calibration import Calibration
+from models.metrics import Estimate
+from models.registry import Registry, Training
+from models.scorer import Scorer
+
+pytestmark = pytest.mark.xdist_group("registry")
+FRAME = learnable.examples(leads=60, weeks=4)
+SCORER = Scorer(
+    fit_points(FRAME, learnable.FEATURES), Calibration(), Plan(), learnable.FEATURES, datetime(2025, 1, 22, 2), datetime(2025, 5, 1), 0.2, {}, None
+)
+NAMES = iter(range(1_000))
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('registry') / 'mlflow.db'}"
+
+
+@pytest.fixture
+def registry(uri: str) -> Registry:
+    """A registry without a model: a name of its own in one database."""
+    return Registry(uri, f"company {next(NAMES)}")
+
+
+@pytest.fixture
+def logged(registry: Registry) -> Callable[[datetime], str]:
+    """Log a training known until some day; its version."""
+
+    def log(known_until: datetime) -> str:
+        scorer = replace(SCORER, known_until=known_until)
+        example = FRAME[[feature.name for feature in learnable.FEATURES]].head(3)
+        metrics = {"roc_auc": Estimate(0.7, 0.6, 0.8)}
+        return registry.log(
+            Training("train", {"model": "points table"}, metrics, {"fold 1": {"roc_auc": 0.71}}, scorer, example, tags={"dataset_digest": "abc"})
+        )
+
+    return log
+
+
+MAY, JUNE, JULY = (datetime(2025, month, 1) for month in (5, 6, 7))
+
+
+def test_before_the_first_training_there_is_no_champion(registry: Registry) -> None:
+    assert registry.champion_or_none() is None
+    with pytest.raises(Problem, match="There is no champion yet: run `leadscore train` first"):
+        registry.champion()
+
+
+def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    registry.promote(logged(MAY), True, ("there was no champion",))
+    champion = registry.champion()
+    assert registry.run_metrics(champion.run_id) == {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
+    run = registry.client.get_run(champion.run_id)
+    assert (run.data.tags["dataset_digest"], run.data.params["model"]) == ("abc", "points table")
+    (fold,) = registry.client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{champion.run_id}'")
+    assert (fold.info.run_name, fold.data.metrics) == ("fold 1", {"roc_auc": 0.71})
+    assert champion.scorer.log_odds(FRAME) == pytest.approx(SCORER.log_odds(FRAME))
+
+
+def test_a_refused_challenger_leaves_the_champion_alone_and_says_why(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    first, second = logged(MAY), logged(JUNE)
+    registry.promote(first, True, ("there was no champion",))
+    registry.promote(second, False, ("log-loss rose", "lists got worse"))
+    assert registry.champion().version == first
+    refused = registry.client.get_model_version_by_alias(registry.name, "challenger")
+    assert (refused.version, refused.tags["promoted"], refused.tags["gate"]) == (int(second), "false", "log-loss rose; lists got worse")
+
+
+def test_a_better_challenger_becomes_champion(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    for known_until in (MAY, JUNE):
+        registry.promote(logged(known_until), True, ("better",))
+    assert registry.champion().scorer.known_until == JUNE
+
+
+def test_a_model_of_a_past_night_never_replaces_one_that_knew_more(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    registry.promote(logged(JULY), True, ("better",))
+    registry.promote(logged(MAY), True, ("there was no champion then",))
+    assert registry.champion().scorer.known_until == JULY
+
+
+def test_a_past_night_is_served_by_the_newest_model_promoted_from_what_was_known(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    may, june, july = logged(MAY), logged(JUNE), logged(JULY)
+    for version, promoted in ((may, True), (june, False), (july, True)):
+        registry.promote(version, promoted, ("said",))
+    assert registry.champion_at(JULY).version == july
+    # June's was refused, so May's was still at work.
+    assert registry.champion_at(datetime(2025, 6, 15)).version == may
+    with pytest.raises(Problem, match=r"No model had been trained by 2025-04-30: run `leadscore train --as-of 2025-04-30` first"):
+        registry.champion_at(datetime(2025, 4, 30))
+
+
+def test_a_registry_that_fails_is_no_vacancy(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise MlflowException("the database is gone", INTERNAL_ERROR)
+
+    monkeypatch.setattr(registry.client, "get_model_version_by_alias", broken)
+    with pytest.raises(MlflowException, match="the database is gone"):
+        registry.champion_or_none()
+
+
+def test_a_server_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(Problem, match=r"The tracking server http://127\.0\.0\.1:9 cannot be reached: start it, or correct `tracking`"):
+        Registry("http://127.0.0.1:9")
+
+
+def test_the_environment_is_left_as_it_was(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Registry(uri)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_artifacts_lie_beside_the_database(registry: Registry, uri: str) -> None:
+    experiment = registry.client.get_experiment_by_name(registry.name)
+    assert Path(experiment.artifact_location.removeprefix("file://")) == Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"

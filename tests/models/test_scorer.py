@@ -1,0 +1,104 @@
+"""A stored scorer says tomorrow exactly what it says today, and nothing of it is ever executed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import learnable
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.plan import Attribute, Deed, Plan
+from features.problem import Problem
+from models.baseline import fit_logistic, fit_points
+from models.calibration import Calibration, sigmoid
+from models.scorer import DEFAULTS, BoostedModel, Model, Scorer, early_stopped, fit_boosted, settings_of
+
+FRAME = learnable.examples(leads=200, weeks=6)
+MODELS = {
+    "points table": fit_points(FRAME, learnable.FEATURES),
+    "logistic": fit_logistic(FRAME, learnable.FEATURES),
+    "boosted trees": fit_boosted(FRAME, learnable.FEATURES, rounds=40),
+}
+STRANGE = FRAME.head(2).assign(source="carrier pigeon", job_title=None, opens_7d=[np.nan, 1e9], met=np.nan)
+
+
+def _scorer(model: Model) -> Scorer:
+    return Scorer(
+        model,
+        Calibration(0.8, -0.3),
+        Plan(deeds=(Deed("E-Mail geöffnet", "in"),), attributes=(Attribute("source", "leads", "category", "creation"),)),
+        learnable.FEATURES,
+        datetime(2025, 2, 5, 2),
+        datetime(2025, 5, 20, 17, 30),
+        0.21,
+        {"opens_7d": 1.0, "source": "ads", "job_title": None, "met": 0.0},
+        250.0,
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_stored_is_text_and_comes_back_whole(name: str, tmp_path: Path) -> None:
+    scorer = _scorer(MODELS[name])
+    scorer.save(tmp_path / "new" / "scorer")
+    for file in (tmp_path / "new" / "scorer").iterdir():
+        file.read_text(encoding="utf-8")
+        assert file.suffix in (".json", ".lgb")
+    back = Scorer.load(tmp_path / "new" / "scorer")
+    rows = pd.concat([FRAME, STRANGE], ignore_index=True)
+    np.testing.assert_array_equal(back.log_odds(rows), scorer.log_odds(rows))
+    assert replace(back, model=scorer.model) == scorer
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_calibrated_contributions_add_up_to_the_score(name: str) -> None:
+    scorer = _scorer(MODELS[name])
+    rows = pd.concat([FRAME, STRANGE], ignore_index=True)
+    assert scorer.contributions(rows).sum(axis=1).to_numpy() == pytest.approx(scorer.log_odds(rows))
+    assert scorer.log_odds(rows) == pytest.approx(0.8 * scorer.model.log_odds(rows) - 0.3)
+    assert scorer.probability(rows) == pytest.approx(sigmoid(scorer.log_odds(rows)))
+
+
+def test_a_model_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
+    _scorer(MODELS["logistic"]).save(tmp_path)
+    stored = json.loads((tmp_path / "scorer.json").read_text(encoding="utf-8"))
+    (tmp_path / "scorer.json").write_text(json.dumps({**stored, "model": "os.system"}), encoding="utf-8")
+    with pytest.raises(Problem, match=r"of a kind \(os\.system\) that this version of leadscore does not know: install a newer one"):
+        Scorer.load(tmp_path)
+
+
+@pytest.mark.parametrize(("rows", "leaf"), [(500, 5), (20_000, 100), (60_000, 300), (2_000_000, 300)])
+def test_leaves_are_small_enough_for_a_small_table(rows: int, leaf: int) -> None:
+    assert settings_of(None, rows, seed=7)["min_data_in_leaf"] == leaf
+
+
+def test_named_settings_win_over_the_defaults() -> None:
+    settings = settings_of({"num_leaves": 17}, 60_000, seed=11)
+    assert (settings["num_leaves"], settings["learning_rate"], settings["seed"]) == (17, DEFAULTS["learning_rate"], 11)
+
+
+def test_growing_stops_by_itself_only_where_enough_converted_on_both_sides() -> None:
+    values = MODELS["boosted trees"].encoder.transform(FRAME)
+    settings = settings_of(None, len(FRAME), seed=7)
+    assert early_stopped(FRAME, values, settings).best_iteration > 20
+    few = FRAME.assign(converted=FRAME["lead_id"] == "L0007")
+    assert early_stopped(few, values, settings) is None
+    assert fit_boosted(few, learnable.FEATURES).booster.num_trees() <= 60
+
+
+def test_the_same_seed_grows_the_same_trees() -> None:
+    grow = partial(fit_boosted, FRAME, learnable.FEATURES, rounds=40)
+    assert grow(seed=7).booster.model_to_string() == grow(seed=7).booster.model_to_string()
+    assert grow(seed=7).booster.model_to_string() != grow(seed=8).booster.model_to_string()
+
+
+def test_importance_names_what_the_trees_split_on() -> None:
+    model = MODELS["boosted trees"]
+    assert isinstance(model, BoostedModel)
+    assert model.importance().index[0] == "opens_7d"
+    assert model.importance().is_monotonic_decreasing

@@ -1,0 +1,44 @@
+"""The company as it stands, or as it stood strictly before a past night."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+from conftest import MadeUp
+
+from features.problem import Problem
+from pipelines.company import open_company
+from pipelines.settings import read_settings
+
+pytestmark = pytest.mark.xdist_group("company")
+
+
+def test_tonight_is_the_first_night_that_the_extract_can_serve(company: MadeUp) -> None:
+    with open_company(read_settings(company.config)) as today:
+        assert today.extracted_at <= today.night(None) == datetime(2025, 8, 23, 2)
+        assert today.night(date(2025, 3, 3)) == datetime(2025, 3, 3, 2)
+        assert today.as_of(None) is today
+
+
+def test_a_past_company_knows_nothing_later(company: MadeUp) -> None:
+    night = datetime(2025, 3, 3, 2)
+    with open_company(read_settings(company.config)) as today:
+        then = today.as_of(night.date())
+        assert then.extracted_at == night
+        for name in ("leads", "activities", "deals", "lead_changes"):
+            known, ever = getattr(then.crm, name), getattr(today.crm, name)
+            assert 0 < known.count().execute() < ever.count().execute()
+            assert known.known_at.max().execute() < night
+        assert then.crm.deals.filter(then.crm.deals.outcome != "open").closed_at.max().execute() < night
+
+
+def test_a_future_night_does_not_pretend_that_more_is_known(company: MadeUp) -> None:
+    with open_company(read_settings(company.config)) as today:
+        assert today.as_of(date(2030, 1, 1)).extracted_at == today.extracted_at
+
+
+def test_before_the_first_extract_the_next_step_is_named(untouched: Path) -> None:
+    with pytest.raises(Problem, match="holds no tables yet: run `leadscore extract` first"), open_company(read_settings(untouched)):
+        pass

@@ -1,0 +1,136 @@
+"""Readers see the old night or the new one, never half of either; one writer at a time."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from features.contract import SCHEMAS
+from features.plan import Attribute
+from features.problem import Problem
+from pipelines.warehouse import Warehouse
+
+MONDAY, TUESDAY, WEDNESDAY = (datetime(2025, 3, day, 2) for day in (3, 4, 5))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    with Warehouse.open(str(tmp_path / "deep" / "warehouse.duckdb")) as opened:
+        yield opened
+
+
+def _scores(night: datetime, probabilities: dict[str, float], **more: Any) -> pd.DataFrame:
+    rows = pd.DataFrame({"lead_id": list(probabilities), "probability": list(probabilities.values()), "as_of": night, "scored_at": night})
+    rows = rows.assign(score=50, tier="A", expected_value=None, rank=rows["probability"].rank(ascending=False).astype(int), owner_id="ann")
+    rows = rows.assign(owner_rank=1, listed=True, explored=False, change=None, model_name="points table", model_version="1", run_id="r")
+    return rows.assign(features_digest="d", reasons=[[{"field": "Branche", "words": "Bäckerei"}]] * len(rows), **more)
+
+
+def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "warehouse.duckdb"
+    with Warehouse.open(str(file)):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    file.write_text("this is no database, " * 400, encoding="utf-8")
+    with pytest.raises(Problem, match=r"The warehouse .*warehouse\.duckdb cannot be opened .*: check the path"), Warehouse.open(str(file)):
+        pass
+    assert file.read_text(encoding="utf-8").startswith("this is no database")
+
+
+def test_a_second_writer_is_told_to_wait(tmp_path: Path) -> None:
+    file = str(tmp_path / "warehouse.duckdb")
+    hold = f"import duckdb, sys; held = duckdb.connect({file!r}); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(Problem, match=r"Another process works on the warehouse .*: wait until it is done and run again"), Warehouse.open(file):
+            pass
+        other.communicate("", timeout=20)
+    with Warehouse.open(file) as free:
+        assert free.extracted_at() is None
+
+
+def test_before_the_first_extract_every_table_is_there_and_empty(warehouse: Warehouse) -> None:
+    crm = warehouse.crm()
+    for name, schema in SCHEMAS.items():
+        table = getattr(crm, name)
+        assert table.schema() == schema
+        assert table.count().execute() == 0
+    assert (warehouse.newest_cursor("leads"), warehouse.attributes(), warehouse.notices(), warehouse.size("leads")) == (None, (), (), 0)
+
+
+def test_a_night_is_read_in_the_order_of_its_ranks_with_its_reasons(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"low": 0.1, "high": 0.9}))
+    night = warehouse.read_night(MONDAY)
+    assert night[["lead_id", "rank"]].to_numpy().tolist() == [["high", 1], ["low", 2]]
+    assert json.loads(night["reasons"][0]) == [{"field": "Branche", "words": "Bäckerei"}]
+    assert warehouse.read_night(TUESDAY).empty
+
+
+def test_publishing_again_replaces_that_night_and_no_other(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5, "L2": 0.4}))
+    warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.6}))
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L3": 0.3}))
+    assert warehouse.ledger().select("as_of", "lead_id").order_by("as_of").execute().to_numpy().tolist() == [
+        [pd.Timestamp(MONDAY), "L3"],
+        [pd.Timestamp(TUESDAY), "L1"],
+    ]
+
+
+def test_a_night_that_cannot_be_written_whole_leaves_the_old_one(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5}))
+    twice = pd.concat([_scores(MONDAY, {"L2": 0.5}), _scores(MONDAY, {"L2": 0.5})], ignore_index=True)
+    with pytest.raises(Exception, match="PRIMARY KEY"):
+        warehouse.publish_night(MONDAY, twice)
+    assert warehouse.read_night(MONDAY)["lead_id"].tolist() == ["L1"]
+
+
+def _interrupted(warehouse: Warehouse) -> None:
+    with warehouse.transaction():
+        warehouse.raw.execute("INSERT INTO notices VALUES ('half')")
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_transaction_never_happened(warehouse: Warehouse) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(warehouse)
+    assert warehouse.notices() == ()
+
+
+def test_change_is_measured_from_the_newest_night_before(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.1, "gone": 0.2}))
+    warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.3}))
+    assert warehouse.last_probabilities(WEDNESDAY).to_dict() == {"L1": 0.3}
+    assert warehouse.last_probabilities(TUESDAY).to_dict() == {"L1": 0.1, "gone": 0.2}
+    assert warehouse.last_probabilities(MONDAY).empty
+
+
+def test_histories_end_with_the_night_and_hold_so_many(warehouse: Warehouse) -> None:
+    for night, probability in ((MONDAY, 0.1), (TUESDAY, 0.2), (WEDNESDAY, 0.3)):
+        warehouse.publish_night(night, _scores(night, {"L1": probability}))
+    assert warehouse.histories(TUESDAY)["probability"].tolist() == [0.1, 0.2]
+    assert warehouse.histories(WEDNESDAY, nights=2)["probability"].tolist() == [0.2, 0.3]
+
+
+def test_attributes_counts_and_notices_come_back_as_the_last_extract_left_them(warehouse: Warehouse) -> None:
+    warehouse.raw.execute("INSERT INTO attributes VALUES ('leads', 'source', 'category', 'creation'), ('accounts', 'industry', 'category', 'today')")
+    warehouse.raw.execute("INSERT INTO notices VALUES ('first'), ('second')")
+    for at, clean in ((MONDAY, 5), (TUESDAY, 7)):
+        warehouse.raw.execute("INSERT INTO extracts VALUES (?, 'leads', 9, ?, 1, 1, NULL, ?)", [at, clean, at])
+    assert warehouse.attributes() == (Attribute("source", "leads", "category", "creation"), Attribute("industry", "accounts", "category", "today"))
+    assert warehouse.notices() == ("first", "second")
+    assert (warehouse.extracted_at(), warehouse.newest_cursor("leads"), warehouse.newest_cursor("deals")) == (TUESDAY, TUESDAY, None)
+    assert warehouse.extract_counts()["clean"].tolist() == [7]
