@@ -20,17 +20,17 @@ def features(plan: Plan) -> tuple[Feature, ...]:
             f"siblings_in_{days}d",
             "number",
             "colleagues' activity",
-            f"colleagues were active {{value}} times in the last {days} days",
+            f"colleagues were active {{value}} in the last {days} days",
             "times",
         )
         for days in _SPANS
     )
     return (
-        Feature("siblings", "number", "colleagues", "{value} colleagues are leads too"),
+        Feature("siblings", "number", "colleagues", "colleagues who are leads too: {value}"),
         *activity,
-        Feature("account_won_deals", "number", "account's past deals", "the account has bought {value} times"),
+        Feature("account_won_deals", "number", "account's past deals", "the account has bought {value}", "times"),
         Feature("account_won_amount", "number", "account's past deals", "the account has bought for {value}", "money"),
-        Feature("account_open_deals", "number", "account's open deals", "{value} other deals are open at the account"),
+        Feature("account_open_deals", "number", "account's open deals", "other open deals at the account: {value}"),
     )
 
 

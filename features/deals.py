@@ -14,10 +14,10 @@ from features.plan import Plan
 def features(plan: Plan) -> tuple[Feature, ...]:
     """The columns of `table`, in order."""
     return (
-        Feature("open_deals", "number", "open deal", "has {value} open deals"),
-        Feature("open_deal_days", "number", "open deal", "its newest deal was opened {value} days ago", "days"),
-        Feature("lost_deals", "number", "earlier deals", "has lost {value} deals before"),
-        Feature("days_since_stage_change", "number", "deal stage", "the stage last moved {value} days ago", "days"),
+        Feature("open_deals", "number", "open deal", "open deals: {value}"),
+        Feature("open_deal_days", "number", "open deal", "its newest deal was opened {value} ago", "days"),
+        Feature("lost_deals", "number", "earlier deals", "deals lost before: {value}"),
+        Feature("days_since_stage_change", "number", "deal stage", "the stage last moved {value} ago", "days"),
     )
 
 

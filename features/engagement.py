@@ -24,20 +24,21 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     ['in_in_7d', 'in_ever', 'active_days_in_7d']
     """
     spans = [(f"in_{w}d", f"in the last {w} days" if w > 1 else "in the last day") for w in plan.windows] + [(_EVER, "so far")]
-    columns = [Feature(f"in_{span}", "number", "activity", f"was active {{value}} times {words}", "times") for span, words in spans]
+    columns = [Feature(f"in_{span}", "number", "activity", f"was active {{value}} {words}", "times") for span, words in spans]
     columns += [
-        Feature(f"active_days_{span}", "number", "active days", f"was active on {{value}} days {words}", "days")
-        for span, words in spans
-        if span != "in_1d"
+        Feature(f"active_days_in_{days}d", "number", "active days", f"was active on {{value}} of the last {days} days")
+        for days in plan.windows
+        if days > 1
     ]
     columns += [
-        Feature("days_since_in", "number", "last activity", "last active {value} days ago", "days"),
-        Feature("days_since_first_in", "number", "first activity", "first active {value} days ago", "days"),
-        Feature("velocity", "number", "pace", "active {value} times as often this week as over the month", "times"),
+        Feature(f"active_days_{_EVER}", "number", "active days", "days with activity so far: {value}"),
+        Feature("days_since_in", "number", "last activity", "last active {value} ago", "days"),
+        Feature("days_since_first_in", "number", "first activity", "first active {value} ago", "days"),
+        Feature("velocity", "number", "pace", "active {value} times as often this week as over the month"),
     ]
     for deed in plan.deeds:
         columns += [Feature(f"{deed.column}_{span}", "number", deed.words, f"{deed.words}: {{value}} {words}", "times") for span, words in spans]
-        columns.append(Feature(f"{deed.column}_recency", "number", deed.words, f"last {deed.words} {{value}} days ago", "days"))
+        columns.append(Feature(f"{deed.column}_recency", "number", deed.words, f"last {deed.words} {{value}} ago", "days"))
     return tuple(columns)
 
 

@@ -20,7 +20,7 @@ class Feature:
     kind : "number" (nullable double), "category" (string), "text" (short free text such as a job title), "flag" (boolean).
     field : what a rep calls it: "source", "webinars attended", "account's past deals".
     words : a phrase with `{value}` in it, completed with the lead's own value: "opened {value} e-mails in the last 7 days".
-    unit : what a number counts: "days", "times", a currency, "" for none.
+    unit : how a number is said: "days" and "hours" as a duration (36 hours, 14 days), "times" (once, 3 times), "share" (7.3 %), "money"; "" as it is.
 
     >>> Feature("email_open_in_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days").field
     'e-mail opens'

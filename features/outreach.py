@@ -15,8 +15,7 @@ from features.plan import Plan
 def features(plan: Plan) -> tuple[Feature, ...]:
     """The columns of `table`, in order."""
     touches = [
-        Feature(f"touches_{days}d", "number", "our touches", f"touched by us {{value}} times in the last {days} days", "times")
-        for days in plan.windows
+        Feature(f"touches_{days}d", "number", "our touches", f"touched by us {{value}} in the last {days} days", "times") for days in plan.windows
     ]
     rates = [
         Feature(f"rate_{name}", "number", f"{_plain(name)}'s past conversions", f"leads of this {_plain(name)} converted at {{value}}", "share")
@@ -24,11 +23,11 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     ]
     return (
         *touches,
-        Feature("touches_ever", "number", "our touches", "touched by us {value} times so far", "times"),
-        Feature("days_since_touch", "number", "our last touch", "last touched by us {value} days ago", "days"),
-        Feature("unanswered", "number", "unanswered touches", "{value} touches in a row without an answer", "times"),
-        Feature("hours_to_first_touch", "number", "speed to lead", "first touched {value} hours after it came in", "hours"),
-        Feature("hours_to_response", "number", "first response", "first answered {value} hours after it came in", "hours"),
+        Feature("touches_ever", "number", "our touches", "touched by us {value} so far", "times"),
+        Feature("days_since_touch", "number", "our last touch", "last touched by us {value} ago", "days"),
+        Feature("unanswered", "number", "unanswered touches", "unanswered touches in a row: {value}"),
+        Feature("hours_to_first_touch", "number", "speed to lead", "first touched {value} after it came in", "hours"),
+        Feature("hours_to_response", "number", "first response", "first answered {value} after it came in", "hours"),
         *rates,
     )
 

@@ -16,9 +16,9 @@ def features(plan: Plan) -> tuple[Feature, ...]:
 
     >>> plan = Plan(attributes=(Attribute("job_title", "leads", "text", "history"),))
     >>> [(f.name, f.words) for f in features(plan)]
-    [('lead_age_days', 'came in {value} days ago'), ('lead__job_title', 'job title: {value}')]
+    [('lead_age_days', 'came in {value} ago'), ('lead__job_title', 'job title: {value}')]
     """
-    age = Feature("lead_age_days", "number", "age of the lead", "came in {value} days ago", "days")
+    age = Feature("lead_age_days", "number", "age of the lead", "came in {value} ago", "days")
     own = (Feature(a.column, a.kind, _field(a), f"{_field(a)}: {{value}}") for a in plan.attributes)
     return (age, *own)
 

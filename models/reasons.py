@@ -12,6 +12,7 @@ from features.feature import Feature
 
 Reason = dict[str, Any]
 _SMALLEST = 0.05
+_HOURS = {"hours": 1.0, "days": 24.0}
 
 
 def fields(contributions: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:
@@ -90,14 +91,30 @@ def _missing(value: Any) -> bool:
 def _shown(value: Any, feature: Feature) -> str:
     """A value as a person says it.
 
-    >>> number = Feature("n", "number", "n", "")
-    >>> _shown(0.0734, Feature("r", "number", "rate", "", "share")), _shown(3.0, number), _shown(1.26, number)
-    ('7.3 %', '3', '1.3')
+    >>> [_shown(value, Feature("n", "number", "n", "", unit)) for value, unit in ((0.0734, "share"), (1.26, ""), (1.0, "times"), (1.7, "days"))]
+    ['7.3 %', '1.3', 'once', '41 hours']
     """
     if feature.kind == "flag":
         return "yes" if value else "no"
     if feature.kind != "number":
         return str(value)[:80]
+    if feature.unit in _HOURS:
+        return _duration(value * _HOURS[feature.unit])
     if feature.unit == "share":
         return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.1f}"
+    plain = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.1f}"
+    if feature.unit == "times":
+        return "once" if plain == "1" else f"{plain} times"
+    return plain
+
+
+def _duration(hours: float) -> str:
+    """Hours as a person says them.
+
+    >>> [_duration(hours) for hours in (0.0, 0.4, 1.2, 30.0, 47.9, 48.0, 200.0)]
+    ['less than an hour', 'less than an hour', '1 hour', '30 hours', '48 hours', '2 days', '8 days']
+    """
+    if hours < 1:
+        return "less than an hour"
+    amount, noun = (hours, "hour") if hours < 48 else (hours / 24, "day")
+    return f"{amount:,.0f} {noun}{'' if round(amount) == 1 else 's'}"

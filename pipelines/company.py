@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import ibis
+import pandas as pd
 
 from features.crm import Crm
 from features.history import cut
@@ -45,6 +46,27 @@ class Company:
             return self
         night = self.night(day)
         return replace(self, crm=cut(self.crm, night), extracted_at=min(night, self.extracted_at))
+
+    def past_nights(self) -> list[datetime]:
+        """The as-of grid from the first lead to the end of the extract, anchored at the newest ripe night.
+
+        Raises
+        ------
+        Problem : history is shorter than horizon and settle lag.
+        """
+        timeline, since = self.settings.timeline, self.settings.training.since
+        first = pd.Timestamp(self.crm.leads.created_at.min().execute()).to_pydatetime()
+        if since:
+            first = max(first, timeline.night(since))
+        ripe = timeline.nights(first, self.extracted_at - timeline.gap)
+        if not ripe:
+            raise Problem(
+                f"No night is ripe: leads start on {first:%Y-%m-%d} and the extract ends on {self.extracted_at:%Y-%m-%d}, too close for a "
+                f"horizon of {timeline.horizon_days} days and a settle lag of {timeline.settle_days}. "
+                "Extract more history, or shorten [outcome] horizon_days."
+            )
+        later = timeline.nights(ripe[-1], self.extracted_at)
+        return ripe + [night for night in later if night > ripe[-1]]
 
     def nights(self, *instants: datetime) -> ibis.expr.types.Table:
         """Some nights as a table of one column, as features want them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
     plan = examples.plan_from(company.crm, settings.timeline, company.attributes, settings.outcome.closed_statuses)
-    nights = company.nights(*past_nights(company))
-    ripe = company.nights(*(night for night in past_nights(company) if settings.timeline.is_ripe(night, company.extracted_at)))
+    past = company.past_nights()
+    nights, ripe = company.nights(*past), company.nights(*(night for night in past if settings.timeline.is_ripe(night, company.extracted_at)))
     with step("Building the features of past nights"):
         counts = examples.counts(company.crm, nights, plan, company.extracted_at)
         _enough(company, counts)
@@ -86,27 +86,6 @@ def build_examples(company: Company) -> Study:
             f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
         )
     return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(frame), "converted leads": winners})
-
-
-def past_nights(company: Company) -> list[datetime]:
-    """The as-of grid from the first lead to the end of the extract, anchored at the newest ripe night.
-
-    Raises
-    ------
-    Problem : history is shorter than horizon and settle lag.
-    """
-    timeline = company.settings.timeline
-    first = pd.Timestamp(company.crm.leads.created_at.min().execute()).to_pydatetime()
-    if company.settings.training.since:
-        first = max(first, timeline.night(company.settings.training.since))
-    ripe = timeline.nights(first, company.extracted_at - timeline.gap)
-    if not ripe:
-        raise Problem(
-            f"No night is ripe: leads start on {first:%Y-%m-%d} and the extract ends on {company.extracted_at:%Y-%m-%d}, too close for a horizon of "
-            f"{timeline.horizon_days} days and a settle lag of {timeline.settle_days}. Extract more history, or shorten [outcome] horizon_days."
-        )
-    later = timeline.nights(ripe[-1], company.extracted_at)
-    return ripe + [night for night in later if night > ripe[-1]]
 
 
 def _enough(company: Company, counts: dict[str, int]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from features.feature import Feature
 
 FEATURES = (
-    Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days", "times"),
+    Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days"),
     Feature("source", "category", "source", "source: {value}"),
     Feature("job_title", "text", "job title", "job title: {value}"),
     Feature("met", "flag", "met us", "met us: {value}"),

@@ -17,14 +17,16 @@ from models.reasons import fields, reasons
 from models.scorer import Model, fit_boosted
 
 OPENS = (
-    Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days", "times"),
-    Feature("opens_30d", "number", "e-mail opens", "opened {value} e-mails in the last 30 days", "times"),
+    Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days"),
+    Feature("opens_30d", "number", "e-mail opens", "opened {value} e-mails in the last 30 days"),
 )
 SOURCE = Feature("source", "category", "source", "source: {value}")
 TITLE = Feature("title", "text", "job title", "job title: {value}")
 MET = Feature("met", "flag", "met us", "met us: {value}")
 RATE = Feature("rate", "number", "source's past conversions", "leads of this source converted at {value}", "share")
-ALL = (*OPENS, SOURCE, TITLE, MET, RATE)
+ACTIVE = Feature("active", "number", "activity", "was active {value}", "times")
+LAST = Feature("last", "number", "last activity", "last active {value} ago", "days")
+ALL = (*OPENS, ACTIVE, LAST, SOURCE, TITLE, MET, RATE)
 
 
 def _told(contributions: dict[str, float], lead: dict[str, object], usual: dict[str, object] | None = None) -> list[tuple[str, str, float]]:
@@ -73,6 +75,8 @@ def test_what_hardly_matters_is_not_told(pull: float, told: bool) -> None:
         ("opens_7d", 3.0, None, "opened 3 e-mails in the last 7 days"),
         ("opens_7d", 2.5, 0.0, "opened 2.5 e-mails in the last 7 days (usual: 0)"),
         ("opens_7d", 12345.6, 0.0, "opened 12,346 e-mails in the last 7 days (usual: 0)"),
+        ("active", 1.0, 3.0, "was active once (usual: 3 times)"),
+        ("last", 1.7, 12.2, "last active 41 hours ago (usual: 12 days)"),
         ("opens_7d", np.nan, 1.0, "no e-mail opens known"),
         ("source", "web", "ads", "source: web (usual: ads)"),
         ("source", None, "ads", "no source known"),
@@ -103,6 +107,7 @@ def _examples(leads: int = 400) -> pd.DataFrame:
     frame = pd.DataFrame({"lead_id": [f"L{n}" for n in range(leads)], "weight": 1.0})
     frame["opens_7d"] = rng.poisson(1, leads).astype(float)
     frame["opens_30d"] = np.where(rng.random(leads) < 0.2, np.nan, frame["opens_7d"] + rng.poisson(3, leads))
+    frame["active"], frame["last"] = rng.poisson(2, leads).astype(float), rng.random(leads) * 30
     frame["source"] = rng.choice(["web", "ads", None], leads)
     frame["title"] = rng.choice(["Head of IT", "IT manager", None], leads)
     frame["met"] = rng.integers(0, 2, leads).astype(float)

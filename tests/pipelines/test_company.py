@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def test_a_past_company_knows_nothing_later(company: MadeUp) -> None:
 def test_a_future_night_does_not_pretend_that_more_is_known(company: MadeUp) -> None:
     with open_company(read_settings(company.config)) as today:
         assert today.as_of(date(2030, 1, 1)).extracted_at == today.extracted_at
+
+
+def test_the_grid_is_weekly_anchored_at_the_newest_ripe_night_and_reaches_tonight(company: MadeUp) -> None:
+    with open_company(read_settings(company.config)) as today:
+        nights, line = today.past_nights(), today.settings.timeline
+        ripe = [night for night in nights if line.is_ripe(night, today.extracted_at)]
+        assert today.extracted_at - line.gap - timedelta(days=1) < ripe[-1] <= today.extracted_at - line.gap
+        assert {later - night for night, later in pairwise(nights)} == {timedelta(days=7)}
+        assert today.crm.leads.created_at.min().execute() <= nights[0]
+        assert today.extracted_at - timedelta(days=7) < nights[-1] <= today.extracted_at
 
 
 def test_before_the_first_extract_the_next_step_is_named(untouched: Path) -> None:

@@ -11,7 +11,6 @@ from features import examples
 from models.registry import Registry
 from pipelines.company import open_company
 from pipelines.settings import read_settings
-from pipelines.train import past_nights
 
 pytestmark = pytest.mark.xdist_group("company")
 
@@ -20,7 +19,7 @@ def test_no_example_is_younger_than_horizon_and_settle_lag(company: MadeUp) -> N
     settings = read_settings(company.config)
     plan = Registry(settings.tracking_uri).champion().scorer.plan
     with open_company(settings) as made_up:
-        nights = made_up.nights(*past_nights(made_up))
+        nights = made_up.nights(*made_up.past_nights())
         told = examples.labelled(made_up.crm, nights, plan, made_up.extracted_at).execute()
         learned = examples.training(made_up.crm, nights, plan, made_up.extracted_at).execute()
         edge = made_up.extracted_at - timedelta(days=97)
