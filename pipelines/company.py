@@ -48,7 +48,7 @@ class Company:
         return replace(self, crm=cut(self.crm, night), extracted_at=min(night, self.extracted_at))
 
     def past_nights(self) -> list[datetime]:
-        """The as-of grid from the first lead to the end of the extract, anchored at the newest ripe night.
+        """The as-of grid from the first lead to the end of the extract: back from the newest ripe night, and back from tonight to it.
 
         Raises
         ------
