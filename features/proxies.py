@@ -109,8 +109,8 @@ def _accuse(attribute: Attribute, values: pd.Series, converted: np.ndarray, limi
         rate = float(converted[filled].mean())
         if rate >= max(limits.filled_conversion, min(1.0, limits.filled_ratio * base)):
             share = float(filled[~converted].mean())
-            evidence = f"{rate:.0%} of the leads that have it converted and only {share:.0%} of the others have it at all"
-            return evidence, "it seems to be filled in once the deal is won, so tonight's open leads cannot have it"
+            evidence = f"{rate:.0%} of the leads where it is filled became customers, and it is filled for {share:.0%} of all others"
+            return evidence, "it seems to be written once the deal is won, so tonight's open leads cannot have it"
     explained, auc = _power(values.where(filled), converted, seed)
     if explained > limits.explained:
         evidence = f"it alone explains {explained:.0%} of who converted (ROC AUC {auc:.2f})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from io import StringIO
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 
 from models.scorer import Scorer
 
@@ -40,7 +40,7 @@ class Served(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         self.scorer = Scorer.load(Path(context.artifacts["scorer"]))
 
-    def predict(self, context, model_input, params=None):
+    def predict(self, context, model_input: pd.DataFrame, params=None):
         return self.scorer.probability(model_input)
 
 
@@ -92,6 +92,7 @@ class Registry:
     def __init__(self, uri: str, name: str = "leadscore") -> None:
         import mlflow
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -102,7 +103,12 @@ class Registry:
             self.client = mlflow.MlflowClient(uri)
             if self.client.get_experiment_by_name(name) is None:
                 self.client.create_experiment(name, artifact_location=_artifacts(uri))
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
+            if uri.startswith("sqlite:///"):
+                raise Problem(
+                    f"The runs and models in {uri.removeprefix('sqlite:///')} cannot be read ({type(error).__name__}): put back a copy of the file, "
+                    "or move it away and run `leadscore train`."
+                ) from error
             raise Problem(f"The tracking server {uri} cannot be reached: start it, or correct `tracking` in leadscore.toml.") from error
 
     def log(self, training: Training) -> str:
@@ -132,9 +138,7 @@ class Registry:
             served = Path(folder) / "served.py"
             served.write_text(_SERVED, encoding="utf-8")
             signature = self.mlflow.models.infer_signature(training.example, training.scorer.probability(training.example))
-            with warnings.catch_warnings(), _only_text():
-                # MLflow asks for type hints from which to guess the signature that it is given here.
-                warnings.filterwarnings("ignore", message=".*type hint", category=UserWarning)
+            with _only_text():
                 logged = self.mlflow.pyfunc.log_model(
                     name="scorer",
                     python_model=str(served),

@@ -10,7 +10,8 @@ import atexit
 import json
 import os
 import sys
-from datetime import date, datetime
+import tempfile
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,7 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Your configu
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of words for people.")]
 NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night to work as of; default: the newest.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
+_homes: list[Path] = []
 
 
 @app.command()
@@ -56,13 +58,22 @@ def init(
 ) -> None:
     """Look at your tables and write a commented leadscore.toml with a guess of what each column means."""
     from features.problem import Problem
-    from pipelines.crm.guess import guess
+    from pipelines.crm.guess import Unrecognised, guess
 
     if config.exists() and not force:
         raise Problem(f"{config} exists already: add --force to overwrite it, or --config to write another file.")
-    text = guess(source)
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(text, encoding="utf-8")
+    try:
+        text, unrecognised = guess(source), ""
+    except Unrecognised as nothing:
+        text, unrecognised = nothing.text, str(nothing)
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Problem(f"{config} cannot be written ({error.strerror}): name a file that you may write with --config.") from error
+    if unrecognised:
+        typer.echo(f"{unrecognised} Wrote {config} with every table and column there is: fill it in, then run `leadscore check --config {config}`.")
+        raise typer.Exit(3)
     typer.echo(f"Wrote {config}. Read its comments, correct what is guessed wrong, then run `leadscore check --config {config}`.")
 
 
@@ -71,7 +82,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     """Say in words what is wrong with the configuration, before anything is read or written."""
     from pipelines.crm.check import check as findings_of
 
-    findings = findings_of(_settings(config))
+    findings = findings_of(_settings(config), datetime.now(UTC).replace(tzinfo=None))
     if as_json:
         typer.echo(json.dumps({"findings": findings}))
     else:
@@ -202,8 +213,11 @@ def _settings(config: Path) -> Settings:
 
 def _prepare(home: Path) -> None:
     from pipelines.environment import prepare
+    from pipelines.interruption import end_on_interruption
     from pipelines.progress import wait
 
+    end_on_interruption()
+    _homes.append(home.resolve())
     wait("Starting")
     prepare(home.resolve())
 
@@ -243,6 +257,8 @@ def run() -> int:
         return done.code if isinstance(done.code, int) else 0
     except Problem as problem:
         return _said(str(problem))
+    except KeyboardInterrupt:
+        return _said("stopped as you asked; nothing was changed.")
     except Exception as error:
         return _said(_unexpected(error))
     return 0
@@ -259,6 +275,8 @@ def _said(sentence: str) -> int:
     from pipelines.progress import settle
 
     settle()
+    if "--json" in sys.argv:
+        print(json.dumps({"error": sentence}))
     print(f"leadscore: {sentence}", file=sys.stderr)
     return 1
 
@@ -268,9 +286,8 @@ def _unexpected(error: Exception) -> str:
     import traceback
 
     what = f"something unexpected went wrong ({type(error).__name__}: {str(error)[:300]})"
-    file = Path(".leadscore") / "unexpected.log"
+    file = (_homes or [Path(tempfile.gettempdir())])[-1] / "unexpected.log"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError as full:
         return f"{what}, and its details could not be written ({full})."

@@ -36,9 +36,34 @@ class Company:
     attributes: tuple[Attribute, ...]
 
     def night(self, day: date | None) -> datetime:
-        """The instant of a named night, or of the first one that the last extract may serve."""
+        """The instant of a named night, or of the first one that the last extract may serve.
+
+        Raises
+        ------
+        Problem : the extract does not reach the night, so that it would be scored without what happens until then.
+        """
         timeline = self.settings.timeline
-        return timeline.night(day) if day else timeline.night_after(self.extracted_at)
+        newest = timeline.night_after(self.extracted_at)
+        if day and timeline.night(day) > newest:
+            raise Problem(
+                f"The extract ends on {self.extracted_at:%Y-%m-%d %H:%M}, so that {timeline.day(newest)} is the newest night it can serve and "
+                f"{day} is still to come: run `leadscore extract` first, or name an earlier night."
+            )
+        return timeline.night(day) if day else newest
+
+    def stale(self, now: datetime) -> str | None:
+        """What to mind when the source knows of nothing recent: a stopped export looks like a quiet week.
+
+        None where the user said until when the source reaches.
+        """
+        source = self.settings.source
+        days = (now - self.extracted_at).total_seconds() / 86_400
+        if source.extracted_at or days <= source.stale_days:
+            return None
+        return (
+            f"The newest thing that the source knows of is {days:.0f} days old ({self.extracted_at:%Y-%m-%d}), more than [source] stale_days = "
+            f"{source.stale_days:g}: see whether its export has stopped, for this list then is an old one."
+        )
 
     def as_of(self, day: date | None) -> Company:
         """The company as it stood strictly before a past night; itself when no night is named."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from features.problem import Problem
+
 
 def prepare(home: Path) -> None:
     """Give Prefect a home of its own under ours and switch off everybody's telemetry; what the user set stays.
@@ -14,8 +16,15 @@ def prepare(home: Path) -> None:
     Parameters
     ----------
     home : the product's own folder, usually `.leadscore`. Created, readable by its owner only.
+
+    Raises
+    ------
+    Problem : it cannot be created.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Problem(f"The folder {home} cannot be made ({error.strerror}): name one that you may write as `home` in leadscore.toml.") from error
     quiet = {
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -48,7 +48,9 @@ def _said(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else _COMMANDS.sub(" ", str(value))
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return _COMMANDS.sub(" ", str(value))
 
 
 def _table(rows: tuple[dict[str, Any], ...]) -> list[str]:

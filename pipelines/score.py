@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         ranked = rank_leads(company, champion, known, night)
         publish_night(company, ranked, night)
         folder = write_lists(company, champion, night)
-        return tell(company, ranked, night, folder)
+        return tell(company, ranked, night, folder, None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None)))
 
 
 @flow(name="backfill")
@@ -186,8 +186,13 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     )
 
 
-def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path) -> Report:
-    """The night in words, its first leads as a table, and a link to the page."""
+def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None) -> Report:
+    """The night in words, its first leads as a table, and a link to the page.
+
+    Parameters
+    ----------
+    stale : see `Company.stale`; a list from an old source is made, and is not called done.
+    """
     names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id").fillna("")
     top = ranked.head(10)
     rows = tuple(
@@ -211,4 +216,4 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path) 
         "expected conversions among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    return Report("score", facts, rows, company.warehouse.notices())
+    return Report("score", facts, rows, (*([stale] if stale else []), *company.warehouse.notices()), refused=stale is not None)

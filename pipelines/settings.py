@@ -23,6 +23,19 @@ Days = Annotated[int, Field(ge=1, le=_LONGEST)]
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
 
 
+# What a validator calls a tuple is a list to whoever writes TOML.
+_WANTED = {
+    "tuple": 'a list is wanted, such as ["one", "two"]',
+    "int": "a whole number is wanted",
+    "float": "a number is wanted",
+    "string": 'a text in quotes is wanted, such as "this"',
+    "bool": "true or false is wanted, without quotes",
+    "dict": 'pairs are wanted, such as { ours = "theirs" }',
+    "date": "a day is wanted, such as 2025-12-31",
+    "datetime": "an instant is wanted, such as 2025-12-31T02:00:00Z",
+}
+
+
 class Section(BaseModel):
     """A part of leadscore.toml: frozen, and refusing keys it does not know."""
 
@@ -73,11 +86,13 @@ class SourceTable(Section):
     Parameters
     ----------
     table : file name in the folder, or table name in the database.
-    columns : canonical name -> the company's column name. Columns not named keep their own name.
+    columns : canonical name -> the company's column name, or several whose texts are joined: name = ["First name", "Last name"].
+        Columns not named keep their own name.
     values : canonical column -> {the company's value: canonical value}, e.g. outcome = {Won = "won"}.
     constants : canonical column -> one value for every row.
     where : the company's column -> values; only rows with one of them are read.
     missing : texts that mean "not given", beside the empty one.
+    decimal : the sign before the decimals of a number: "." reads 6,600.50, "," reads 6.600,50. Currency signs are passed over.
     dates : strptime formats tried in turn; ISO 8601 is always understood.
     clocks : canonical timestamp column -> an order that stands in for dates.
     fixed_at_creation : attributes that never change once the row exists, and so may be used for past nights.
@@ -88,11 +103,12 @@ class SourceTable(Section):
     """
 
     table: str
-    columns: dict[str, str] = {}
+    columns: dict[str, str | tuple[str, ...]] = {}
     values: dict[str, dict[str, str]] = {}
     constants: dict[str, str] = {}
     where: dict[str, tuple[str, ...]] = {}
     missing: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
     dates: tuple[str, ...] = ()
     clocks: dict[str, OrderClock] = {}
     fixed_at_creation: tuple[str, ...] = ()
@@ -113,7 +129,13 @@ class SourceTable(Section):
 class Source(Section):
     """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, or a database URL.
 
-    `location` may be "env:NAME", so that a URL with a password stays out of the file. `extracted_at` is in UTC unless it has an offset of its own.
+    Parameters
+    ----------
+    location : may be "env:NAME", so that a URL with a password stays out of the file.
+    extracted_at : until when the tables are complete, in UTC unless it has an offset of its own; default: the newest thing they know of.
+    overlap_days : how far behind the newest cursor an incremental read starts, for late rows.
+    shrink_limit, refusal_limit : a table that lost a larger share of its rows, or of which a larger share is refused, is not believed.
+    stale_days : a source that knows of nothing this recent has probably stopped, and the night says so.
     """
 
     location: str = "."
@@ -121,6 +143,8 @@ class Source(Section):
     extracted_at: datetime | None = None
     overlap_days: float = Field(default=3.0, ge=0, le=_LONGEST)
     shrink_limit: Share = 0.5
+    refusal_limit: Share = 0.25
+    stale_days: float = Field(default=4.0, gt=0, le=_LONGEST)
     tables: dict[TableName, SourceTable] = {}
 
     @field_validator("extracted_at")
@@ -252,10 +276,13 @@ def read_settings(path: Path) -> Settings:
 
 
 def _in_words(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"'{place}' is not a setting that leadscore knows"
-    more = len(error.errors()) - 1
-    rest = f" (and {more} more)" if more else ""
-    return f"{place}: {first['msg'].removeprefix('Value error, ')}{rest}"
+    """Every mistake of a file, each with its place, without the words of a validator."""
+    said = []
+    for one in error.errors(include_url=False):
+        place = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            said.append(f"'{place}' is not a setting that leadscore knows")
+        else:
+            wanted = _WANTED.get(one["type"].split("_")[0]) or one["msg"].removeprefix("Value error, ")
+            said.append(f"{place}: {wanted}")
+    return "; ".join(dict.fromkeys(said))

@@ -14,7 +14,7 @@ def standing(settings: Settings) -> Report:
     with open_company(settings) as company:
         ledger = company.warehouse.ledger()
         nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
-        counts = company.warehouse.extract_counts()
+        counts, refused = company.warehouse.extract_counts(), company.warehouse.refusals(company.extracted_at)
     rows = tuple({"night": f"{row.as_of:%Y-%m-%d}", "scored": int(row.scored), "listed": int(row.listed)} for row in nights.tail(14).itertuples())
     facts = {
         "champion": "none yet" if champion is None else f"version {champion.version}, {champion.scorer.model.name}",
@@ -22,4 +22,4 @@ def standing(settings: Settings) -> Report:
         "quarantined in the last extract": int(counts["quarantined"].sum()),
         "nights": len(nights),
     }
-    return Report("status", facts, rows)
+    return Report("status", facts, rows, refused)

@@ -20,10 +20,11 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
 
     Raises
     ------
-    Problem : the lead is unknown, or was not open that night.
+    Problem : the lead is unknown, or was not open that night; or no model had been trained by a named night.
     """
     with open_company(settings) as company:
-        night, champion = company.night(day), Registry(settings.tracking_uri).champion()
+        night, registry = company.night(day), Registry(settings.tracking_uri)
+        champion = registry.champion_at(night) if day else registry.champion()
         if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
@@ -44,6 +45,7 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
         {
             "lead": lead,
             "night": f"{night:%Y-%m-%d}",
+            "model": f"{scorer.model.name}, version {champion.version}",
             "probability": float(scorer.probability(known)[0]),
             "log-odds": float(summed.sum()),
             "of an average lead": float(summed["bias"]),

@@ -253,6 +253,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
     notices = (
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
+        _why_leader(learned),
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
         *learned.backtest.skipped,
@@ -260,3 +261,8 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         *(f"Gate: {reason}." for reason in decision.reasons),
     )
     return Report("train", facts, rows, notices, refused=not decision.promote)
+
+
+def _why_leader(learned: Learned) -> str:
+    losses = ", ".join(f"{name} {found['log_loss'].value:.4f}" for name, found in learned.metrics.items())
+    return f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -85,12 +86,19 @@ class Warehouse:
         ------
         Problem : another process has it open, or it is no DuckDB file.
         """
-        Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = ibis.duckdb.connect(url)
-        except duckdb.IOException as error:
+        except OSError as error:
+            raise Problem(f"The folder of the warehouse {url} cannot be made ({error.strerror}): check the path and its permissions.") from error
+        except duckdb.Error as error:
             if "lock" in str(error).lower():
                 raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
+            if Path(url).is_file() and os.access(url, os.R_OK | os.W_OK):
+                raise Problem(
+                    f"The warehouse {url} is damaged or no DuckDB file ({str(error).splitlines()[0]}): put back a copy of it, or move it away "
+                    "and run `leadscore extract`; the scores of past nights are lost with it."
+                ) from error
             raise Problem(f"The warehouse {url} cannot be opened ({str(error).splitlines()[0]}): check the path and its permissions.") from error
         Path(url).chmod(0o600)
         try:
@@ -146,6 +154,25 @@ class Warehouse:
     def extract_counts(self) -> pd.DataFrame:
         """The counts of the last extract, table by table."""
         return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
+
+    def refusals(self, extracted_at: datetime | None, most: int = 3) -> tuple[str, ...]:
+        """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first.
+
+        Parameters
+        ----------
+        extracted_at : which extract; None: the one that is under way.
+        """
+        found = self.raw.execute(
+            "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(left(value, 40), row) FROM quarantine"
+            " WHERE extracted_at IS NOT DISTINCT FROM ? GROUP BY table_name, 2"
+            " QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY refused DESC, 2) <= ? ORDER BY 1, refused DESC, 2",
+            [extracted_at, most],
+        ).fetchall()
+        return tuple(
+            f"{table}: {refused:,} {'row was' if refused == 1 else 'rows were'} refused because {reason}"
+            f"{'' if value is None else f', such as {value!r}'} (row {row:,})."
+            for table, reason, refused, row, value in found
+        )
 
     def ledger(self) -> ir.Table:
         """Every score of every night."""

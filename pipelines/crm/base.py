@@ -59,12 +59,12 @@ class CrmSource(Protocol):
 
 
 def named(header: Sequence[str]) -> list[str]:
-    """A header in which every column has a name, such as the one that pandas leaves out above its row numbers.
+    """A header in which every column has a name that a database can say, such as the one that pandas leaves out above its row numbers.
 
     >>> named(["", "lead_id"])
     ['nameless column 1', 'lead_id']
     """
-    return [name if name.strip() else f"nameless column {place}" for place, name in enumerate(header, start=1)]
+    return [name if name.strip() and "\0" not in name else f"nameless column {place}" for place, name in enumerate(header, start=1)]
 
 
 def nameless(column: str) -> bool:
@@ -87,6 +87,8 @@ def tell_apart(table: str, columns: Sequence[str]) -> None:
     for column in columns:
         if not column:
             raise Problem(f"{table} has a column without a name: give it one, in the table or in a view of it.")
+        if "\0" in column:
+            raise Problem(f"{table} has a column whose name holds a NUL byte: rename it, in the table or in a view of it.")
         if column.lower() in _TAKEN or column.lower().startswith(RAW):
             raise Problem(f"{table} has a column '{column}', a name that leadscore uses itself: rename it, in the table or in a view of it.")
         if column.lower() in seen:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from features.contract import SCHEMAS
 from features.problem import Problem
+from pipelines.crm.load import rehearse
 from pipelines.crm.mapping import Mapping
 from pipelines.crm.tables import open_source
 from pipelines.settings import Settings
 
 
-def check(settings: Settings) -> list[str]:
+def check(settings: Settings, now: datetime) -> list[str]:
     """What is wrong or doubtful about a configuration, one sentence each; an empty list means that `leadscore extract` can run.
 
-    Every table is opened and its columns are compared with the mapping; nothing is written.
+    Every table is opened, its columns are compared with the mapping, and its first rows are read as `extract` would; nothing is written.
+
+    Parameters
+    ----------
+    now : rows later than this are refused.
     """
     said: list[str] = []
     try:
@@ -28,6 +34,8 @@ def check(settings: Settings) -> list[str]:
             said.append(str(problem))
             continue
         said += _meaningless(mapping)
+    if not said:
+        said += rehearse(settings, source, now)
     if settings.outcome.settle_days > settings.outcome.horizon_days:
         said.append("[outcome] settle_days is longer than horizon_days: is that meant?")
     return said

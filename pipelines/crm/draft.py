@@ -16,7 +16,8 @@ class Draft:
     """What one canonical table seems to be made of. The doubts are for a person to read and settle."""
 
     table: str
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    decimal: str = "."
     dates: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     constants: dict[str, str] = field(default_factory=dict)
@@ -24,6 +25,7 @@ class Draft:
     where: dict[str, tuple[str, ...]] = field(default_factory=dict)
     clocks: dict[str, tuple[str, int]] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
     attributes: bool = True
     doubts: list[str] = field(default_factory=list)
 
@@ -38,15 +40,9 @@ def written(location: Path, drafts: Mapping[str, Draft], columns: Mapping[str, S
     """
     lines = [
         "# Written by `leadscore init` after a look at the tables below. Correct what is guessed wrong, then run `leadscore check`.",
+        "# Every table, column and setting there is: docs/configuration.md.",
         *(_comment(f"Not looked at: {sentence}") for sentence in unread),
-        "",
-        "[company]",
-        'name = "My company"',
-        "# Dates without a zone are read in this one; the nightly run is at 2:00 here.",
-        'time_zone = "UTC"',
-        "",
-        "[source]",
-        f"location = {quoted(str(location))}",
+        *_place(location),
         *_closing(drafts),
         "",
     ]
@@ -65,6 +61,43 @@ def written(location: Path, drafts: Mapping[str, Draft], columns: Mapping[str, S
     return "\n".join(lines) + "\n"
 
 
+def blank(location: Path, columns: Mapping[str, Sequence[str]], unread: Sequence[str]) -> str:
+    """The text of a leadscore.toml for tables of which nothing was recognised: what there is, and what has to be written."""
+    lines = [
+        "# Written by `leadscore init`, which did not recognise leads and deals among these tables:",
+        *(_comment(f"    {table}: {', '.join(names)}") for table, names in columns.items()),
+        *(_comment(f"    Not looked at: {sentence}") for sentence in unread),
+        "# Put the names of your tables and columns in place of every ?, then run `leadscore check`.",
+        "# Every table, column and setting there is: docs/configuration.md.",
+        *_place(location),
+        "",
+        "[source.tables.leads]",
+        'table = "?"',
+        'columns = { lead_id = "?", created_at = "?" }',
+        "",
+        "[source.tables.deals]",
+        'table = "?"',
+        "# one row a deal: its own id, its lead's id, when it was opened, whether it was won, and when it was closed",
+        'columns = { deal_id = "?", lead_id = "?", created_at = "?", outcome = "?", closed_at = "?", amount = "?" }',
+        "# what your words mean: won, lost or open",
+        'values = { outcome = { "?" = "won" } }',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _place(location: Path) -> list[str]:
+    return [
+        "",
+        "[company]",
+        'name = "My company"',
+        "# Dates without a zone are read in this one; the nightly run is at 2:00 here.",
+        'time_zone = "UTC"',
+        "",
+        "[source]",
+        f"location = {quoted(str(location))}",
+    ]
+
+
 def _closing(drafts: Mapping[str, Draft]) -> list[str]:
     if not drafts["leads"].clocks:
         return []
@@ -75,6 +108,8 @@ def _lines(draft: Draft) -> list[str]:
     lines = [f"table = {quoted(draft.table)}", *(_comment(f"Please check: {doubt}") for doubt in draft.doubts)]
     if draft.columns:
         lines += ["# our name = your column", f"columns = {_inline(draft.columns)}"]
+    if draft.decimal != ".":
+        lines += ["# 6.600,50 is six thousand six hundred and a half", f"decimal = {quoted(draft.decimal)}"]
     if draft.dates:
         lines.append(f"dates = {_list(draft.dates)}")
     if draft.constants:
@@ -87,8 +122,10 @@ def _lines(draft: Draft) -> list[str]:
         lines += _clocks(draft.clocks)
     if draft.missing:
         lines += ['# texts that mean "not given"', f"missing = {_list(draft.missing)}"]
-    if draft.ignore:
-        lines += ["# written after the outcome: never a field of the lead", f"ignore = {_list(draft.ignore)}"]
+    if draft.ignore or draft.personal:
+        lines += ["# written after the outcome: never a field of the lead"] if draft.ignore else []
+        lines += ["# says who somebody is, not how likely to buy: never a field of the lead"] if draft.personal else []
+        lines.append(f"ignore = {_list((*draft.ignore, *draft.personal))}")
     if not draft.attributes:
         lines.append("attributes = false")
     return lines
@@ -104,7 +141,7 @@ def _clocks(clocks: Mapping[str, tuple[str, int]]) -> list[str]:
 
 
 def _steady(draft: Draft, columns: Sequence[str]) -> list[str]:
-    steady = [c for c in columns if re.search(_STEADY, c.lower()) and c not in (*draft.columns.values(), *draft.ignore)]
+    steady = [c for c in columns if re.search(_STEADY, c.lower()) and c not in (*draft.columns.values(), *draft.ignore, *draft.personal)]
     return ["# fields that never change once the lead exists; of all others only today's value is known", f"fixed_at_creation = {_list(steady)}"]
 
 
@@ -133,5 +170,5 @@ def _list(texts: Sequence[str]) -> str:
     return f"[{', '.join(map(quoted, texts))}]"
 
 
-def _inline(pairs: Mapping[str, str]) -> str:
-    return "{ " + ", ".join(f"{quoted(key)} = {quoted(value)}" for key, value in pairs.items()) + " }"
+def _inline(pairs: Mapping[str, str | tuple[str, ...]]) -> str:
+    return "{ " + ", ".join(f"{quoted(key)} = {quoted(value) if isinstance(value, str) else _list(value)}" for key, value in pairs.items()) + " }"

@@ -15,27 +15,32 @@ import pandas as pd
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, nameless, tell_apart
 from pipelines.crm.dateformats import chosen, fitting
-from pipelines.crm.draft import Draft, quoted, written
+from pipelines.crm.draft import Draft, blank, quoted, written
 from pipelines.crm.tables import open_source
 
 _ROWS = 5_000
-_LEAD_ID = r"(lead|mql|contact|prospect) id"
+_LEAD_ID = r"(lead|mql|contact|prospect|kontakt|interessenten) (id|nr|no|number|nummer)"
+_NUMBER = r"nr|nummer|numéro|número"
+_CREATED = r"(angelegt|erstellt|eröffnet)( am)?|erstellungsdatum|créée? le|cread[ao] el|fecha de creación"
 _OWNER_ID = (r"((lead|contact|deal|account|record) )?owner id", r"((lead|contact|deal|account) )?owner|sales (agent|rep)( id)?|assigned to")
 # Canonical column -> what it is called elsewhere, as words; of several the first that is found.
 _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "leads": {
-        "lead_id": (_LEAD_ID, r"(opportunity|record) id|id"),
-        "created_at": (r"(created?|creation|first contact|engage|registered|inserted)( (at|date|on|time))?",),
+        "lead_id": (_LEAD_ID, r"(opportunity|record) id|id", _NUMBER),
+        "created_at": (r"(created?|creation|first contact|engage|registered|inserted)( (at|date|on|time))?", _CREATED),
         "owner_id": _OWNER_ID,
-        "account_id": (r"(account|company) id", r"account|company"),
+        "account_id": (r"(account|company|firmen) (id|nr|nummer)", r"account|company( name)?|firma"),
+        "name": (r"((full|lead|contact|person) )?name|nom|nombre",),
+        "company": (r"(company|account|organi[sz]ation)( name)?|firma|société|empresa",),
+        "email": (r"e ?mail( address)?",),
     },
     "deals": {
-        "deal_id": (r"(deal|opportunity|record) id|id",),
-        "lead_id": (_LEAD_ID, r"associated contact( ids?)?", r"opportunity id"),
-        "created_at": (r"(created?|creation|engage|open(ed)?)( (at|date|on))?",),
-        "closed_at": (r"(won|closed?|closing) (at|date|on)",),
-        "amount": (r"amount|(close|deal|won) value|revenue",),
-        "outcome": (r"((deal|opportunity) )?(stage|status)( name)?", r"(is )?won", r"(is )?converted"),
+        "deal_id": (r"(deal|opp(ortunity)?|record) id|id", _NUMBER),
+        "lead_id": (_LEAD_ID, r"associated contact( ids?)?", r"lead|contact", r"opportunity id"),
+        "created_at": (r"(created?|creation|engage|open(ed)?)( (at|date|on))?", _CREATED),
+        "closed_at": (r"(won|closed?|closing)( (at|date|on))?", r"(geschlossen|abgeschlossen|gewonnen) am|abschlussdatum|clôturée? le|cerrad[ao] el"),
+        "amount": (r"amount|(close|deal|won) value|revenue|betrag|umsatz|montant|importe",),
+        "outcome": (r"((deal|opportunity) )?(stage|status)( name)?", r"(is )?won", r"(is )?converted", r"result|ergebnis|résultat|resultado"),
     },
     "activities": {
         "lead_id": (_LEAD_ID,),
@@ -50,9 +55,15 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "accounts": {"account_id": (r"(account|company)( id)?",)},
     "owners": {"owner_id": _OWNER_ID},
 }
+# A deal may have its lead's id, and an account may be known by its name alone.
+_SHARED = (("deals", "lead_id"), ("leads", "company"))
+_FIRST, _LAST = r"(first|given) ?name|vorname|prénom", r"(last|family|sur) ?name|nachname|nom de famille|apellidos?"
+_PERSONAL = (
+    rf"{_FIRST}|{_LAST}|.*name|salutation|anrede|.*(phone|mobile|telefon|fax)( .*)?|(street|postal|home|mailing)? ?address( .*)?|birth.*|geburt.*"
+)
 _HEADS = {
-    "leads": ("lead|mql", "contact|prospect"),
-    "deals": ("deal|opportunit",),
+    "leads": ("lead|mql", "contact|prospect|kontakt|interessent"),
+    "deals": ("deal|opportunit|chance|geschäft|affaire|oportunidad",),
     "activities": ("activit|event|engagement",),
     "lead_changes": ("change|history",),
     "accounts": ("account|compan(y|ies)|customer",),
@@ -65,12 +76,18 @@ _FLAG = r"(is )?(converted|won|customer)"
 _MISSING = ("Select", "N/A", "n/a", "NULL", "null", "None", "-")
 
 
+class Unrecognised(Problem):
+    """Nothing looks like leads, or like what became of them; `text` is a leadscore.toml to fill in by hand."""
+
+    text = ""
+
+
 def guess(folder: Path) -> str:
     """The text of a leadscore.toml for tables found at a place.
 
     Raises
     ------
-    Problem : nothing there looks like leads, or nothing like what became of them.
+    Unrecognised : nothing there looks like leads, or nothing like what became of them.
     """
     source = open_source(str(folder.resolve()))
     samples: dict[str, pd.DataFrame] = {}
@@ -81,8 +98,12 @@ def guess(folder: Path) -> str:
         except Problem as problem:
             unread.append(str(problem))
     samples = {name: sample for name, sample in samples.items() if len(sample) and len(sample.columns) > 1}
-    drafts = _drafts(samples, unread)
-    return written(folder.resolve(), drafts, {name: list(sample.columns) for name, sample in samples.items()}, unread)
+    columns = {name: list(sample.columns) for name, sample in samples.items()}
+    try:
+        return written(folder.resolve(), _drafts(samples, unread), columns, unread)
+    except Unrecognised as nothing:
+        nothing.text = blank(folder.resolve(), columns, unread)
+        raise
 
 
 def _sample(source: CrmSource, table: str) -> pd.DataFrame:
@@ -114,7 +135,7 @@ def _matches(canonical: str, sample: pd.DataFrame) -> dict[str, str]:
     for column, patterns in _NAMES[canonical].items():
         fits = [c for c in _candidates(column, patterns, sample) if not column.endswith("_at") or fitting(sample[c])]
         free = [c for c in fits if c not in found.values()]
-        if free or (fits and canonical == "deals" and column == "lead_id"):
+        if free or (fits and (canonical, column) in _SHARED):
             found[column] = (free or fits)[0]
     if canonical == "deals" and "outcome" not in found:
         telling = (theirs for theirs in sample.columns if theirs not in found.values() and _tells_fate(sample[theirs]))
@@ -136,10 +157,7 @@ def _drafts(samples: Mapping[str, pd.DataFrame], unread: list[str]) -> dict[str,
             found[canonical] = _described(canonical, best, samples[best])
     if "leads" not in found:
         rest = f" Not looked at: {unread[0]}" if unread else ""
-        raise Problem(
-            "No table looks like leads: one is needed with an id per row and a date (or an order); name its columns by hand in a leadscore.toml."
-            + rest
-        )
+        raise Unrecognised(f"No table looks like leads: one is needed with an id per row and a date (or an order).{rest}")
     _complete_outcomes(found, samples)
     return found
 
@@ -165,12 +183,36 @@ def _described(canonical: str, name: str, sample: pd.DataFrame) -> Draft:
     seen = {value for column in sample for value in sample[column].dropna().unique()[:200] if value in _MISSING}
     draft = Draft(name, {ours: theirs for ours, theirs in matched.items() if ours != theirs}, missing=tuple(sorted(seen)))
     _date(draft, {theirs: fitting(sample[theirs]) for ours, theirs in matched.items() if ours.endswith("_at")}, sample)
+    if canonical == "leads":
+        _name(draft, matched, sample)
+    if "amount" in matched:
+        _read_amounts(draft, matched["amount"], sample[matched["amount"]])
     if canonical == "leads" and "created_at" not in matched:
         order = _order(sample)
         if order is None:
-            raise Problem(f"{name} looks like leads but has neither a creation date nor a number that rises: add one, or map it by hand.")
+            raise Unrecognised(f"{name} looks like leads but has neither a creation date nor a number that rises.")
         draft.clocks["created_at"] = (order, 0)
     return draft
+
+
+def _name(draft: Draft, matched: Mapping[str, str], sample: pd.DataFrame) -> None:
+    """What a person is called: one column or two, and never a field to learn from."""
+    parts = [next((c for c in sample.columns if re.fullmatch(pattern, _words(c))), None) for pattern in (_FIRST, _LAST)]
+    if "name" not in matched and all(parts):
+        draft.columns["name"] = (str(parts[0]), str(parts[1]))
+    used = {*matched.values(), *(parts if "name" not in matched else ())}
+    draft.personal = tuple(c for c in sample.columns if c not in used and re.fullmatch(_PERSONAL, _words(c)))
+
+
+def _read_amounts(draft: Draft, column: str, values: pd.Series) -> None:
+    """Which sign stands before the decimals, where the amounts tell."""
+    texts = values.dropna().astype(str).str.strip()
+    comma, point = texts.str.contains(r",\d{1,2}\D*$").any(), texts.str.contains(r"\.\d{1,2}\D*$").any()
+    thousands = len(texts) and texts.str.fullmatch(r"\D*\d{1,3}(\.\d{3})+\D*|\D*\d{1,3}\D*").all() and texts.str.contains(".", regex=False).any()
+    if (comma and not point) or thousands:
+        draft.decimal = ","
+    if thousands:
+        draft.doubts.append(f"{quoted(next(text for text in texts if '.' in text))} of {quoted(column)} is read as thousands, not as decimals.")
 
 
 def _date(draft: Draft, forms: Mapping[str, tuple[str, ...]], sample: pd.DataFrame) -> None:
@@ -211,9 +253,11 @@ def _flagged(leads: Draft, sample: pd.DataFrame, flags: list[str]) -> Draft:
     won = {flag: [str(v) for v in sample[flag].dropna().unique() if re.fullmatch(_WON, str(v).strip().lower())] for flag in flags}
     flag = next((flag for flag in flags if won[flag]), None)
     if flag is None:
-        raise Problem(f"Nothing says which leads of {leads.table} became customers: a table of deals is needed, or a column such as 'Converted'.")
+        raise Unrecognised(
+            f"Nothing says which leads of {leads.table} became customers: a table of deals is needed, or a column such as 'Converted'."
+        )
     lead_id = leads.columns.get("lead_id", "lead_id")
-    deals = Draft(leads.table, {"deal_id": lead_id, "lead_id": lead_id}, leads.dates, constants={"outcome": "won"}, attributes=False)
+    deals = Draft(leads.table, {"deal_id": lead_id, "lead_id": lead_id}, dates=leads.dates, constants={"outcome": "won"}, attributes=False)
     deals.where[flag] = tuple(won[flag])
     if leads.clocks:
         order = leads.clocks["created_at"][0]

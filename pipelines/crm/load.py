@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, lead_rules, refusals, rules
+from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, Rule, lead_rules, refusals, rules
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, Reject
 from pipelines.crm.mapping import Mapping, literal, quoted
@@ -19,6 +20,9 @@ from pipelines.warehouse import Warehouse
 
 ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "activities", "deals")
 _MANY = 50
+# Under so many refused rows a share of them proves nothing.
+_FEW = 20
+_LOOKED_AT, _USUAL = 5_000, 0.05
 # No zone is further from UTC: what a database compares in its own zone is read once more rather than missed.
 _ZONES = timedelta(days=1)
 
@@ -55,7 +59,8 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
 
     Raises
     ------
-    Problem : a missing table or column, no leads or no deals at all, a table that shrank by more than `shrink_limit`.
+    Problem : a missing table or column, no leads or no deals at all, a table that shrank by more than `shrink_limit` or of which more than
+        `refusal_limit` is refused.
     """
     tables = [name for name in ORDER if name in settings.source.tables]
     with warehouse.transaction():
@@ -72,12 +77,24 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
         warehouse.raw.execute("DELETE FROM extracts WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("DELETE FROM quarantine WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [extracted_at])
+        notices = [*warehouse.refusals(extracted_at), *notices]
         warehouse.raw.execute("DELETE FROM notices")
         for sentence in standing:
             warehouse.raw.execute("INSERT INTO notices VALUES (?)", [sentence])
         for one in loaded:
             warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])
     return Load(tuple(loaded), extracted_at, tuple(notices))
+
+
+def rehearse(settings: Settings, source: CrmSource, now: datetime) -> list[str]:
+    """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in twenty; nothing is kept."""
+    said: list[str] = []
+    with tempfile.TemporaryDirectory() as place, Warehouse.open(f"{place}/rehearsal.duckdb") as warehouse:
+        for name in (name for name in ORDER if name in settings.source.tables):
+            _Table(settings, source, warehouse, name, now).rehearse()
+            warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [now])
+        said += [f"Of the first rows of {sentence}" for sentence in warehouse.refusals(now)]
+    return said
 
 
 def _standing_notices(settings: Settings) -> list[str]:
@@ -103,7 +120,7 @@ class _Table:
         rejects = self._read()
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE mapped AS {self._mapped()}")
         read = self._count("mapped")
-        self._refuse(rejects)
+        self._refuse(rejects, lead_rules(self.name))
         self._keep()
         clean, refused = self._count("clean"), self._count("refused")
         if self.name in ("leads", "deals") and not clean:
@@ -111,22 +128,44 @@ class _Table:
                 f"{self.spec.table} gave no usable row for {self.name} ({read + len(rejects)} read, {refused} refused): nothing was changed. "
                 "Check its mapping with `leadscore check`."
             )
+        rows_in = read + len(rejects)
+        self._believe(rows_in, refused)
         lag = self._lag()
         self._merge(clean)
-        rows_in = read + len(rejects)
         return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, lag, self._newest_cursor()), self._notices()
+
+    def rehearse(self) -> None:
+        """Read the first rows, and put into quarantine what is wrong with them by themselves."""
+        rejects = self._read(_LOOKED_AT)
+        self.raw.execute(f"CREATE OR REPLACE TEMP TABLE mapped AS {self.mapping.sql('raw_rows')}")
+        self._refuse(rejects, [])
+        if self._count("refused") <= self._count("raw_rows") * _USUAL:
+            self.raw.execute("DELETE FROM quarantine WHERE table_name = ?", [self.name])
+
+    def _believe(self, rows_in: int, refused: int) -> None:
+        """A table of which too much is refused was misread: what is left of it is no table of the company's."""
+        limit = self.settings.source.refusal_limit
+        if refused < _FEW or refused <= rows_in * limit:
+            return
+        raise Problem(
+            f"{refused:,} of {rows_in:,} rows of {self.spec.table} were refused, more than [source] refusal_limit = {limit:.0%} allows: nothing was "
+            f"changed. The most frequent reason: {self.warehouse.refusals(None)[0]} Correct [source.tables.{self.name}], or raise the limit if "
+            "this is right."
+        )
 
     def _count(self, table: str) -> int:
         return int(self.raw.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
-    def _read(self) -> list[Reject]:
-        """The source's rows as texts, in a table of their own; the rows that could not be read are returned."""
+    def _read(self, most: int | None = None) -> list[Reject]:
+        """The source's rows, or the first so many, as texts in a table of their own; the rows that could not be read are returned."""
         rejects: list[Reject] = []
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE raw_rows (row BIGINT, {', '.join(f'{quoted(c)} VARCHAR' for c in self.mapping.columns)})")
         since = self._since()
         for piece, unread in self.source.pieces(self.spec.table, self.spec.cursor, since and since - _ZONES):
             rejects += unread
             self._append(piece)
+            if most and self._count("raw_rows") >= most:
+                break
         if self.spec.cursor and since:
             self.raw.execute(f"DELETE FROM raw_rows WHERE {self.mapping.instant(self.spec.cursor)} < ?", [since])
         return rejects
@@ -157,11 +196,11 @@ class _Table:
             return mapped
         return f"SELECT m.*, l.lead_id AS lead_there, l.created_at AS lead_created FROM ({mapped}) m LEFT JOIN leads l ON m.lead_id = l.lead_id"
 
-    def _refuse(self, rejects: list[Reject]) -> None:
+    def _refuse(self, rejects: list[Reject], beside_lead: list[Rule]) -> None:
         """Rows that break a rule of the contract go to quarantine, with the first rule they break."""
         mapped = self.warehouse.ibis.table("mapped")
         texts = tuple(c for c in mapped.columns if c.startswith(RAW)) + self.mapping.attributes
-        refused = refusals(mapped, rules(self.name, texts, self.now) + lead_rules(self.name))
+        refused = refusals(mapped, rules(self.name, texts, self.now) + beside_lead)
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb', pretty=False)}")
         for reject in rejects:
             self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, reject.value, reject.reason])
@@ -198,9 +237,10 @@ class _Table:
         parts = []
         for column in self.mapping.attributes:
             name = quoted(column)
-            numeric, filled = self.raw.execute(f"SELECT count(try_cast({name} AS DOUBLE)), count({name}) FROM {table}").fetchall()[0]
+            number = self.mapping.number(name)
+            numeric, filled = self.raw.execute(f"SELECT count({number}), count({name}) FROM {table}").fetchall()[0]
             if filled and numeric == filled and not self._was_text(column):
-                parts.append(f"CASE WHEN isfinite(CAST({name} AS DOUBLE)) THEN CAST({name} AS DOUBLE) END AS {name}")
+                parts.append(f"CASE WHEN isfinite({number}) THEN {number} END AS {name}")
         replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
         return f"SELECT * {replaced} FROM {table}"
 
@@ -211,7 +251,7 @@ class _Table:
     def _lag(self) -> float | None:
         """Hours until nineteen of twenty rows were known, measured where the source has both clocks."""
         clock = CLOCKS.get(self.name)
-        if clock is None or not self.mapping.source_of("known_at"):
+        if clock is None or not self.mapping.sources_of("known_at"):
             return None
         found = self.raw.execute(f"SELECT quantile_cont(date_diff('minute', {clock}, known_at), 0.95) / 60.0 FROM clean").fetchall()[0][0]
         return None if found is None else float(found)

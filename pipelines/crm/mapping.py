@@ -19,6 +19,8 @@ from pipelines.settings import SourceTable
 _AWARE = r":\d\d(\.\d+)?\s*([A-Za-z].*|[+-]\d.*)$"
 _ZULU, _SPACED = r"\s*[zZ]$", r"\s+([+-])"
 _FIRST, _LAST = "0001-01-03 00:00:00", "9999-12-29 00:00:00"
+# A currency before or behind an amount is passed over.
+_CURRENCY = r"(\p{Sc}|[A-Z]{3}|[A-Z]{1,3}\p{Sc}|kr\.?|Fr\.?|zł|Kč)"
 _ATTRIBUTED = ("leads", "accounts", "deals")
 
 
@@ -61,34 +63,39 @@ class Mapping:
         tell_apart(self.spec.table, self.columns)
         for form in self.spec.dates:
             _see_format(self.name, form)
-        wanted = [*self.spec.columns.values(), *self.spec.where, *(clock.column for clock in self.spec.clocks.values())]
+        wanted = [*self._named, *self.spec.where, *(clock.column for clock in self.spec.clocks.values())]
         for column in wanted:
             if column not in self.columns:
                 raise Problem(
-                    f"{self.spec.table} has no column '{column}', which [source.tables.{self.name}] names: it has {', '.join(self.columns)}. "
-                    "Correct leadscore.toml."
+                    f"{self.spec.table} has no column '{column}', which [source.tables.{self.name}] names: it has "
+                    f"{', '.join(self.columns) or 'no columns at all'}. Correct leadscore.toml."
                 )
         for column in REQUIRED[self.name]:
-            if not (self.source_of(column) or column in self.spec.constants or column in self.spec.clocks):
+            if not (self.sources_of(column) or column in self.spec.constants or column in self.spec.clocks):
                 raise Problem(
                     f"{self.spec.table} has no column '{column}': write which of its columns that is, as "
                     f'columns = {{ {column} = "..." }} under [source.tables.{self.name}] in leadscore.toml.'
                 )
 
-    def source_of(self, column: str) -> str | None:
-        """The source's name of a canonical column, if it has one: what leadscore.toml names, else the same name in whatever case."""
+    @cached_property
+    def _named(self) -> set[str]:
+        """The source's columns that leadscore.toml maps by name."""
+        return {theirs for named in self.spec.columns.values() for theirs in _each(named)}
+
+    def sources_of(self, column: str) -> tuple[str, ...]:
+        """The source's names of a canonical column, if it has any: what leadscore.toml names, else the same name in whatever case."""
         if column in self.spec.columns:
-            return self.spec.columns[column]
+            return _each(self.spec.columns[column])
         same = next((theirs for theirs in self.columns if theirs.lower() == column), None)
         # A column that is mapped by name keeps its own meaning too only where its name is exactly ours.
-        mapped = same != column and same in self.spec.columns.values()
-        return None if mapped or same in self.spec.ignore else same
+        mapped = same != column and same in self._named
+        return () if same is None or mapped or same in self.spec.ignore else (same,)
 
     @cached_property
     def _read(self) -> set[str]:
         """The source's columns that the mapping needs."""
-        named = {source for source in map(self.source_of, SCHEMAS[self.name]) if source}
-        return named | set(self.spec.columns.values()) | {clock.column for clock in self.spec.clocks.values()} | set(self.spec.where)
+        sources = {theirs for column in SCHEMAS[self.name] for theirs in self.sources_of(column)}
+        return sources | self._named | {clock.column for clock in self.spec.clocks.values()} | set(self.spec.where)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -150,10 +157,10 @@ class Mapping:
             return literal(self.spec.constants[column])
         if column in self.spec.clocks:
             return quoted(self.spec.clocks[column].column)
-        source = self.source_of(column)
-        if source is None:
+        sources = [self._clean(quoted(theirs)) for theirs in self.sources_of(column)]
+        if not sources:
             return "CAST(NULL AS VARCHAR)"
-        text = self._clean(quoted(source))
+        text = sources[0] if len(sources) == 1 else f"nullif(concat_ws(' ', {', '.join(sources)}), '')"
         values = self.spec.values.get(column)
         if not values:
             return text
@@ -165,10 +172,20 @@ class Mapping:
         if name.startswith("timestamp"):
             return self._date(text)
         return {
-            "float64": f"try_cast({text} AS DOUBLE)",
+            "float64": f"coalesce({self.number(text)}, {self.number(_without_currency(text))})",
             "boolean": f"try_cast({text} AS BOOLEAN)",
             "int64": f"try_cast({text} AS BIGINT)",
         }.get(name, text)
+
+    def number(self, text: str) -> str:
+        """A text read as a number: plainly, or with thousands set apart and the company's sign before its decimals."""
+        thousands, decimals = (",", r"\.") if self.spec.decimal == "." else (r"\.", ",")
+        form = rf"[+-]?(\d{{1,3}}([{thousands} '’\x{{a0}}\x{{202f}}]\d{{3}})+|\d+)({decimals}\d+)?"
+        bare = f"replace(regexp_replace({text}, {literal(rf'[^-+0-9{decimals}]')}, '', 'g'), {literal(self.spec.decimal)}, '.')"
+        plain = f"try_cast({text} AS DOUBLE)"
+        grouped = f"CASE WHEN regexp_full_match({text}, {literal(form)}) THEN try_cast({bare} AS DOUBLE) END"
+        # With a decimal comma 6.600 is six thousand six hundred, whatever a machine would read.
+        return f"coalesce({', '.join([plain, grouped] if self.spec.decimal == '.' else [grouped, plain])})"
 
     def _date(self, text: str) -> str:
         """A date with a zone is moved to UTC; one without is read in the company's zone. What `dates` understands is never read otherwise."""
@@ -195,6 +212,15 @@ class Mapping:
         place = f"percent_rank() OVER (PARTITION BY ({order}) IS NULL ORDER BY {order})"
         moment = f"make_timestamp(CAST(epoch_us({edges[0]}) + {place} * ({micros}) + {shift} AS BIGINT))"
         return f"CASE WHEN ({order}) IS NULL THEN NULL ELSE {moment} END"
+
+
+def _without_currency(text: str) -> str:
+    before, behind = literal(rf"^{_CURRENCY}\s*"), literal(rf"\s*{_CURRENCY}$")
+    return f"regexp_replace(regexp_replace({text}, {before}, ''), {behind}, '')"
+
+
+def _each(named: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (named,) if isinstance(named, str) else named
 
 
 def _has_zone(form: str) -> bool:

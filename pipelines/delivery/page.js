@@ -32,11 +32,19 @@ function text(lead) {
   return searched.get(lead);
 }
 
+// What was typed as it stands; where nobody is called that, all of its words in any order.
+function finds(find) {
+  if (data.leads.some(lead => text(lead).includes(find))) return lead => text(lead).includes(find);
+  const words = find.split(/\s+/);
+  return lead => words.every(word => text(lead).includes(word));
+}
+
 function matching(owner, tier, find) {
+  const found = finds(find);
   return data.leads.filter(lead =>
     (owner === "" || lead[OWNER] === +owner)
     && (tier === "" || (tier === "listed" ? lead[LISTED] : lead[TIER] === tier))
-    && (find === "" || text(lead).includes(find)));
+    && found(lead));
 }
 
 const alphabet = new Intl.Collator("en", {numeric: true, sensitivity: "base"});

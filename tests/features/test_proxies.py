@@ -26,7 +26,7 @@ def test_a_contract_number_that_only_customers_have_is_named() -> None:
     numbers = np.where(WON, "C-1", None)
     findings = screen(_examples(numbers, "agreement"), [_attribute("agreement")])
     assert [f.field for f in findings] == ["agreement"]
-    assert "100% of the leads that have it converted and only 0% of the others" in findings[0].evidence
+    assert "100% of the leads where it is filled became customers, and it is filled for 0% of all others" in findings[0].evidence
 
 
 def test_a_field_that_explains_too_much_alone_is_named() -> None:
@@ -69,4 +69,4 @@ def test_a_field_of_customers_won_after_the_horizon_is_named_too() -> None:
     customers = examples.loc[WON | late, "lead_id"].tolist()
     assert screen(examples, [_attribute("registered")]) == []
     (found,) = screen(examples, [_attribute("registered")], customers=customers)
-    assert found.evidence == "100% of the leads that have it converted and only 0% of the others have it at all"
+    assert found.evidence == "100% of the leads where it is filled became customers, and it is filled for 0% of all others"

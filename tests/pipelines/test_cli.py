@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,32 @@ def test_an_unknown_lead_is_one_sentence(company: MadeUp, leadscore: Typed) -> N
     code, out, err = leadscore("explain", "L-nobody", "--config", company.config)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == "leadscore: There is no lead L-nobody in the warehouse: check the id, or run `leadscore extract`."
+
+
+def test_a_machine_gets_an_object_even_when_a_command_fails(company: MadeUp, leadscore: Typed) -> None:
+    code, out, err = leadscore("explain", "L-nobody", "--config", company.config, "--json")
+    assert code == 1
+    assert json.loads(out) == {"error": "There is no lead L-nobody in the warehouse: check the id, or run `leadscore extract`."}
+    assert err.endswith("leadscore: There is no lead L-nobody in the warehouse: check the id, or run `leadscore extract`.\n")
+
+
+def test_tables_that_init_does_not_recognise_are_left_to_be_named(tmp_path: Path, leadscore: Typed) -> None:
+    (tmp_path / "personas.csv").write_text("clave,alta\nP1,2025-01-02\n")
+    code, out, _ = leadscore("init", "--from", tmp_path, "--config", tmp_path / "leadscore.toml")
+    assert code == 3
+    assert out.startswith("No table looks like leads: ")
+    assert f"Wrote {tmp_path / 'leadscore.toml'} with every table and column there is: fill it in" in out
+    assert "personas.csv: clave, alta" in (tmp_path / "leadscore.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["extract", "status"])
+def test_a_home_that_cannot_be_made_is_one_sentence(untouched: Path, leadscore: Typed, command: str) -> None:
+    (untouched.parent / "file").write_text("in the way", encoding="utf-8")
+    text = untouched.read_text(encoding="utf-8")
+    untouched.write_text(re.sub(r"(?m)^home = .*$", 'home = "file/home"', text), encoding="utf-8")
+    code, out, err = leadscore(command, "--config", untouched)
+    assert (code, out) == (1, "")
+    assert err.endswith("cannot be made (Not a directory): name one that you may write as `home` in leadscore.toml.\n")
 
 
 def test_status_says_where_things_stand(company: MadeUp, leadscore: Typed) -> None:

@@ -35,9 +35,22 @@ def test_a_past_company_knows_nothing_later(company: MadeUp) -> None:
         assert then.crm.deals.filter(then.crm.deals.outcome != "open").closed_at.max().execute() < night
 
 
-def test_a_future_night_does_not_pretend_that_more_is_known(company: MadeUp) -> None:
+def test_a_night_still_to_come_is_refused(company: MadeUp) -> None:
     with open_company(read_settings(company.config)) as today:
-        assert today.as_of(date(2030, 1, 1)).extracted_at == today.extracted_at
+        with pytest.raises(Problem, match=r"The extract ends on 2025-08-23 00:00, so that 2025-08-23 is the newest night it can serve"):
+            today.night(date(2025, 8, 24))
+        with pytest.raises(Problem, match="2030-01-01 is still to come"):
+            today.as_of(date(2030, 1, 1))
+
+
+def test_a_source_is_stale_after_so_many_days_unless_the_user_says_until_when_it_reaches(company: MadeUp) -> None:
+    settings = read_settings(company.config)
+    unsaid = settings.model_copy(update={"source": settings.source.model_copy(update={"extracted_at": None})})
+    with open_company(unsaid) as today:
+        assert today.stale(today.extracted_at + timedelta(days=4)) is None
+        assert "is 5 days old (2025-08-23)" in (today.stale(today.extracted_at + timedelta(days=5)) or "")
+    with open_company(settings) as today:
+        assert today.stale(today.extracted_at + timedelta(days=900)) is None
 
 
 def test_the_grid_is_weekly_anchored_at_the_newest_ripe_night_and_reaches_tonight(company: MadeUp) -> None:

@@ -52,7 +52,7 @@ def test_a_machine_reads_one_object_with_everything_in_it() -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(True, "yes"), (False, "no"), (0, "0"), (-1_234_567, "-1,234,567"), (0.5, "0.500"), (1_234.5, "1234.500"), ("9", "9"), (float("nan"), "nan")],
+    [(True, "yes"), (False, "no"), (0, "0"), (-1_234_567, "-1,234,567"), (0.5, "0.500"), (1_234.5, "1,234.5"), ("9", "9"), (float("nan"), "nan")],
 )
 def test_a_value_is_said_as_a_person_says_it(value: object, words: str) -> None:
     assert Report("score", {"fact": value}).text() == f"score: fact {words}"

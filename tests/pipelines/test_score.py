@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,30 @@ def test_a_category_never_seen_is_harmless(own_company: MadeUp) -> None:
 
 
 def test_a_night_without_open_leads_is_a_red_run(own_company: MadeUp) -> None:
-    with pytest.raises(Problem, match="No lead is open on 2031-01-01, so there is nothing to rank and the last list stays"):
-        score(own_company.config, date(2031, 1, 1))
+    with Warehouse.open(read_settings(own_company.config).warehouse_url) as warehouse:
+        warehouse.raw.execute("DELETE FROM leads")
+    with pytest.raises(Problem, match="No lead is open on 2025-08-23, so there is nothing to rank and the last list stays"):
+        score(own_company.config)
+
+
+def test_a_night_that_the_extract_does_not_reach_is_refused(own_company: MadeUp) -> None:
+    before = _ledger(own_company.config)
+    with pytest.raises(Problem, match=r"2025-08-23 is the newest night it can serve and 2025-08-24 is still to come: run `leadscore extract` first"):
+        score(own_company.config, date(2025, 8, 24))
+    pd.testing.assert_frame_equal(before, _ledger(own_company.config))
+
+
+def test_a_source_that_has_stopped_is_said_and_the_night_is_not_called_done(own_company: MadeUp) -> None:
+    text = own_company.config.read_text(encoding="utf-8")
+    # Nobody says until when the tables are complete: then the newest thing they know of does.
+    own_company.config.write_text(re.sub(r"(?m)^extracted_at = .*$", "", text), encoding="utf-8")
+    report = score(own_company.config)
+    assert report.refused
+    assert re.fullmatch(
+        r"The newest thing that the source knows of is [\d]+ days old \(2025-08-23\), more than \[source\] stale_days = 4: see whether its export "
+        "has stopped, for this list then is an old one.",
+        report.notices[0],
+    )
 
 
 def test_a_past_night_needs_a_model_of_its_time(own_company: MadeUp) -> None:

@@ -8,6 +8,7 @@ import pytest
 from conftest import MadeUp
 
 from features.problem import Problem
+from models.registry import Registry
 from pipelines.company import open_company
 from pipelines.settings import read_settings
 from pipelines.story import tell
@@ -38,9 +39,12 @@ def test_a_customer_has_no_score_and_the_sentence_says_why(company: MadeUp) -> N
         tell(settings, customer, None)
 
 
-def test_a_lead_that_had_not_come_in_is_said_to_be_none_of_that_night(company: MadeUp) -> None:
+def test_a_past_night_is_told_by_the_model_of_its_time(company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read_settings(company.config)
     with open_company(settings) as today:
         newest = today.crm.leads.order_by(today.crm.leads.created_at.desc()).limit(1).lead_id.execute()[0]
+    with pytest.raises(Problem, match=r"No model had been trained by 2024-06-01"):
+        tell(settings, newest, date(2024, 6, 1))
+    monkeypatch.setattr(Registry, "champion_at", lambda self, night: self.champion())
     with pytest.raises(Problem, match=r"was not open on 2024-06-01: .* or had not come in yet"):
         tell(settings, newest, date(2024, 6, 1))

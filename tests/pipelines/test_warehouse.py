@@ -45,7 +45,10 @@ def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "warehouse.duckdb"
     file.write_text("this is no database, " * 400, encoding="utf-8")
-    with pytest.raises(Problem, match=r"The warehouse .*warehouse\.duckdb cannot be opened .*: check the path"), Warehouse.open(str(file)):
+    with (
+        pytest.raises(Problem, match=r"The warehouse .*warehouse\.duckdb is damaged or no DuckDB file .*`leadscore extract`; the"),
+        Warehouse.open(str(file)),
+    ):
         pass
     assert file.read_text(encoding="utf-8").startswith("this is no database")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pipelines.crm.check import check
 from pipelines.settings import Settings
 
+NOW = datetime(2025, 6, 1)
 GOOD: dict[str, dict[str, Any]] = {"leads": {"table": "leads.csv"}, "deals": {"table": "deals.csv"}}
 
 
@@ -21,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _said(folder: Path, tables: dict[str, Any] = GOOD, location: str = ".", **rest: Any) -> list[str]:
-    return check(Settings(source={"location": location, "tables": tables}, folder=folder, **rest))  # type: ignore[arg-type]
+    return check(Settings(source={"location": location, "tables": tables}, folder=folder, **rest), NOW)  # type: ignore[arg-type]
 
 
 def _leads(**spec: Any) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def test_everything_is_said_at_once_in_the_order_of_the_file(folder: Path) -> No
 
 def test_an_encoding_that_does_not_exist_is_all_there_is_to_say(folder: Path) -> None:
     source = {"location": ".", "tables": GOOD, "encoding": "klingon"}
-    assert check(Settings(source=source, folder=folder)) == [  # type: ignore[arg-type]
+    assert check(Settings(source=source, folder=folder), NOW) == [  # type: ignore[arg-type]
         "[source] encoding is 'klingon', which is no encoding that Python knows: write 'utf-8', 'cp1252' or 'utf-16'."
     ]
 
@@ -117,3 +119,27 @@ def test_an_encoding_that_does_not_exist_is_all_there_is_to_say(folder: Path) ->
 def test_a_settle_lag_longer_than_the_horizon_is_asked_about(folder: Path) -> None:
     assert _said(folder, outcome={"horizon_days": 7, "settle_days": 7}) == []
     assert _said(folder, outcome={"horizon_days": 6, "settle_days": 7}) == ["[outcome] settle_days is longer than horizon_days: is that meant?"]
+
+
+def _deals(folder: Path, amount: str, rows: int) -> None:
+    lines = [f"D{n},L1,2025-01-05,won,2025-02-01,{amount if n < 3 else 100}" for n in range(rows)]
+    (folder / "deals.csv").write_text("\n".join(["deal_id,lead_id,created_at,outcome,closed_at,amount", *lines]))
+
+
+def test_first_rows_that_would_be_refused_are_shown_with_their_reason(folder: Path) -> None:
+    _deals(folder, '"6.600,00"', rows=30)
+    assert _said(folder) == [
+        "Of the first rows of deals: 3 rows were refused because amount is not a value that is understood, such as '6.600,00' (row 2)."
+    ]
+    deals = {"table": "deals.csv", "decimal": ","}
+    assert _said(folder, {**GOOD, "deals": deals}) == []
+    # One row in twenty is every CRM's.
+    _deals(folder, "none", rows=60)
+    assert _said(folder) == []
+
+
+def test_a_word_that_is_no_outcome_is_shown(folder: Path) -> None:
+    deals = {"table": "deals.csv", "values": {"outcome": {"won": "win"}}}
+    assert _said(folder, {**GOOD, "deals": deals}) == [
+        "Of the first rows of deals: 1 row was refused because outcome is none of open, won, lost, such as 'win' (row 2)."
+    ]

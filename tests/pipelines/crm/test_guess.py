@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from features.problem import Problem
 from pipelines.crm.check import check
-from pipelines.crm.guess import guess
+from pipelines.crm.guess import Unrecognised, guess
 from pipelines.crm.load import load
 from pipelines.crm.tables import open_source
 from pipelines.settings import Settings, SourceTable, read_settings
@@ -40,7 +40,7 @@ def _guessed(folder: Path, files: Files) -> Settings:
 def _read_back(folder: Path, text: str) -> Settings:
     (folder / "leadscore.toml").write_text(text, encoding="utf-8")
     read = read_settings(folder / "leadscore.toml")
-    assert check(read) == []
+    assert check(read, datetime(2026, 1, 1)) == []
     return read
 
 
@@ -69,7 +69,13 @@ def test_other_words_are_recognised_by_name_and_by_what_stands_in_them(tmp_path:
     tables = _guessed(tmp_path, files).source.tables
     assert set(tables) == {"leads", "deals", "activities"}
     leads, deals, mails = tables["leads"], tables["deals"], tables["activities"]
-    assert leads.columns == {"lead_id": "MQL ID", "created_at": "Creation Date", "owner_id": "Sales_Rep", "account_id": "Company"}
+    assert leads.columns == {
+        "lead_id": "MQL ID",
+        "created_at": "Creation Date",
+        "owner_id": "Sales_Rep",
+        "account_id": "Company",
+        "company": "Company",
+    }
     assert (leads.table, leads.dates, leads.missing, leads.fixed_at_creation) == ("CRM leads.csv", ("%d.%m.%Y",), ("Select",), ("Lead Source",))
     assert deals.columns == {
         "deal_id": "Deal ID",
@@ -177,7 +183,7 @@ def test_an_order_of_day_and_month_that_nothing_decides_is_asked_about(tmp_path:
 def test_a_table_that_cannot_be_read_is_told_and_the_others_are_looked_at(tmp_path: Path) -> None:
     for name, content in {"leads.csv": LEADS, "deals.csv": DEALS, "twice.csv": "x,x\n1,2\n"}.items():
         (tmp_path / name).write_text(content)
-    assert guess(tmp_path).splitlines()[1].startswith("# Not looked at: twice.csv has two columns 'x', which cannot be told apart: ")
+    assert guess(tmp_path).splitlines()[2].startswith("# Not looked at: twice.csv has two columns 'x', which cannot be told apart: ")
     (tmp_path / "leads.csv").write_text("lead_id,created_at,a,a\nL1,2025-01-01,1,2\n")
     (tmp_path / "deals.csv").unlink()
     with pytest.raises(Problem, match=r"^No table looks like leads: .* Not looked at: leads\.csv has two columns 'a'"):
@@ -252,7 +258,7 @@ def test_databases_are_looked_at_like_folders(tmp_path: Path) -> None:
         assert read.source.tables["deals"] == SourceTable(table="deals", columns=won, constants={"outcome": "won"})
 
 
-NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -300,7 +306,10 @@ def test_every_guess_says_what_to_do_with_it(tmp_path: Path) -> None:
             {"pets.csv": "name,kind\nrex,dog\n", "leads.csv": "", "one.csv": "lead_id\n1\n", "broken.parquet": "PAR1"},
             "^No table looks like leads",
         ),
-        ({"leads.csv": "lead_id,colour\na,red\nb,blue\n"}, r"^leads\.csv looks like leads but has neither a creation date nor a number that rises: "),
+        (
+            {"leads.csv": "lead_id,colour\na,red\nb,blue\n"},
+            r"^leads\.csv looks like leads but has neither a creation date nor a number that rises\.$",
+        ),
         (
             {"leads.csv": LEADS},
             r"^Nothing says which leads of leads\.csv became customers: a table of deals is needed, or a column such as 'Converted'\.$",
@@ -315,3 +324,70 @@ def test_nothing_that_looks_like_leads_and_their_fate_is_a_problem(tmp_path: Pat
 def test_a_place_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="there is nothing there"):
         guess(tmp_path / "gone")
+
+
+def test_people_are_known_by_name_and_never_learned_from(tmp_path: Path) -> None:
+    leads = (
+        "Contact ID,Created,First Name,Last Name,Company Name,E-Mail,Mobile Phone,Street Address,Lead Source\n"
+        "C1,2025-01-02,Eva,Rossi,Delta,e@d.it,1,Via 1,web\nC2,2025-01-03,Bo,Li,Acme,b@a.cn,2,Rd 2,ads\n"
+    )
+    read = _guessed(tmp_path, {"contacts.csv": leads, "deals.csv": DEALS.replace("L1", "C1")}).source.tables["leads"]
+    mapped = {"name": ("First Name", "Last Name"), "company": "Company Name", "account_id": "Company Name", "email": "E-Mail"}
+    assert {ours: theirs for ours, theirs in read.columns.items() if ours in mapped} == mapped
+    assert read.ignore == ("Mobile Phone", "Street Address")
+    assert read.fixed_at_creation == ("Lead Source",)
+
+
+def test_german_tables_are_recognised(tmp_path: Path) -> None:
+    kontakte = "Kontakt-Nr;Angelegt am;Name;Firma;Quelle\nK1;02.01.2025;Eva Maier;Delta;Messe\nK2;13.01.2025;Bo Li;Acme;Web\n"
+    chancen = (
+        "Nr;Kontakt-Nr;Erstellt am;Abschlussdatum;Betrag;Ergebnis\n1;K1;13.01.2025;28.02.2025;6.600,50;gewonnen\n2;K2;14.01.2025;;1.200,00;offen\n"
+    )
+    tables = _guessed(tmp_path, {"kontakte.csv": kontakte, "chancen.csv": chancen}).source.tables
+    assert (tables["leads"].table, tables["deals"].table, tables["deals"].decimal) == ("kontakte.csv", "chancen.csv", ",")
+    assert tables["leads"].columns == {
+        "lead_id": "Kontakt-Nr",
+        "created_at": "Angelegt am",
+        "name": "Name",
+        "account_id": "Firma",
+        "company": "Firma",
+    }
+    assert tables["deals"].columns == {
+        "deal_id": "Nr",
+        "lead_id": "Kontakt-Nr",
+        "created_at": "Erstellt am",
+        "closed_at": "Abschlussdatum",
+        "amount": "Betrag",
+        "outcome": "Ergebnis",
+    }
+
+
+@pytest.mark.parametrize(
+    ("amounts", "decimal", "doubted"),
+    [
+        (("6.600,50", "12,00"), ",", False),
+        (("6,600.50", "12.00"), ".", False),
+        (("6600", "12"), ".", False),
+        (("6.600", "12.000"), ",", True),
+        (("6.600", "12.5"), ".", False),
+        (("$6,600", "$12"), ".", False),
+    ],
+)
+def test_amounts_tell_which_sign_stands_before_their_decimals(tmp_path: Path, amounts: tuple[str, str], decimal: str, doubted: bool) -> None:
+    rows = [f'D{n},L{n},2025-01-05,won,2025-02-01,"{amount}"' for n, amount in enumerate(amounts, start=1)]
+    (tmp_path / "leads.csv").write_text(LEADS)
+    (tmp_path / "deals.csv").write_text("\n".join(["deal_id,lead_id,created_at,outcome,closed_at,amount", *rows]))
+    text = guess(tmp_path)
+    assert tomllib.loads(text)["source"]["tables"]["deals"].get("decimal", ".") == decimal
+    assert ("is read as thousands, not as decimals." in text) is doubted
+
+
+def test_tables_that_are_not_recognised_are_written_down_to_be_named_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "personas.csv").write_text("clave,alta,ciudad\nP1,2025-01-02,Lima\n")
+    with pytest.raises(Unrecognised, match=r"^No table looks like leads: one is needed with an id per row and a date") as said:
+        guess(tmp_path)
+    assert "#     personas.csv: clave, alta, ciudad" in said.value.text.splitlines()
+    (tmp_path / "leadscore.toml").write_text(said.value.text)
+    read = read_settings(tmp_path / "leadscore.toml")
+    assert set(read.source.tables) == {"leads", "deals"}
+    assert check(read, datetime(2026, 1, 1))[0] == f"There is no table ? in {tmp_path}, only personas.csv: correct its `table` in leadscore.toml."

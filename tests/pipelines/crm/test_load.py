@@ -324,3 +324,21 @@ def test_whatever_stands_in_the_cells_every_row_is_accounted_for(tmp_path_factor
         assert counts.rows_in == counts.clean + counts.quarantined + counts.superseded
         assert warehouse.size("activities") == counts.clean
         assert warehouse.size("quarantine") == counts.quarantined
+
+
+def _many_deals(unread: int, rows: int = 100) -> Files:
+    lines = [f"D{n},L1,2025-01-05,won,2025-02-01,{'much' if n < unread else 100}\n" for n in range(rows)]
+    return {"deals.csv": "deal_id,lead_id,created_at,outcome,closed_at,amount\n" + "".join(lines)}
+
+
+def test_a_table_of_which_too_much_is_refused_is_not_believed(run: Callable[..., tuple[Load, dict[str, pd.DataFrame]]]) -> None:
+    run({})
+    sentence = (
+        r"26 of 100 rows of deals\.csv were refused, more than \[source\] refusal_limit = 25% allows: nothing was changed\. The most frequent "
+        r"reason: deals: 26 rows were refused because amount is not a value that is understood, such as 'much' \(row 2\)\."
+    )
+    with pytest.raises(Problem, match=sentence):
+        run(_many_deals(26))
+    done, tables = run(_many_deals(25))
+    assert (len(tables["deals"]), done.tables[1].quarantined) == (75, 25)
+    assert done.notices[0] == "deals: 25 rows were refused because amount is not a value that is understood, such as 'much' (row 2)."

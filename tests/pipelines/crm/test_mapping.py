@@ -82,16 +82,50 @@ def test_a_column_that_is_needed_and_nowhere_is_a_problem_with_its_cure() -> Non
             Mapping("leads", SourceTable(table="t.csv", **wrong), ("lead_id", "created_at"), "UTC")
 
 
+@pytest.mark.parametrize(
+    ("decimal", "text", "amount"),
+    [
+        *(
+            (".", text, 6600.5)
+            for text in ("6600.5", "6,600.50", "$6,600.50", "USD 6600.50", "6,600.50 €", "6 600.50", "6'600.50", "6\u202f600.50 kr")
+        ),
+        *((",", text, 6600.5) for text in ("6600,5", "6.600,50", "6.600,50 €", "EUR 6.600,50", "6 600,50", "6\u00a0600,50", "CHF 6'600,50")),
+        (".", "6.600", 6.6),
+        (",", "6.600", 6600.0),
+        (",", "6600.55", 6600.55),
+        (".", "1,234,567", 1234567.0),
+        (".", "-1,200", -1200.0),
+        (".", "6e3", 6000.0),
+        *((decimal, text, None) for decimal in ".," for text in ("six thousand", "6,60,0.5", "L6600", "6600-6700", "6..600", "EUR", "6600 pieces")),
+        (".", "6.600,50", None),
+        (",", "6,600.50", None),
+    ],
+)
+def test_an_amount_is_read_as_people_write_it(decimal: str, text: str, amount: float | None) -> None:
+    deal = {"deal_id": "D1", "lead_id": "L1", "created_at": "2025-01-01", "outcome": "won", "amount": text}
+    assert _one("deals", deal, decimal=decimal)["amount"] == amount
+
+
+def test_several_columns_are_joined_by_a_space() -> None:
+    row = {"lead_id": "L1", "created_at": "2025-01-01", "First": " Eva ", "Last": "Rossi"}
+    both = {"columns": {"name": ["First", "Last"]}}
+    assert _one("leads", row, **both)["name"] == "Eva Rossi"
+    assert _one("leads", {**row, "First": ""}, **both)["name"] == "Rossi"
+    assert _one("leads", {**row, "First": "", "Last": None}, **both)["name"] is None
+    mapping = Mapping("leads", SourceTable(table="t.csv", **both), tuple(row), "UTC")
+    assert (mapping.sources_of("name"), mapping.attributes, mapping.unused) == (("First", "Last"), (), ())
+
+
 def test_a_name_that_differs_from_ours_only_in_case_is_ours() -> None:
     row = _one("leads", {"LEAD_ID": "L1", "Created_At": "2025-01-02", "Status": "new", "eMail": "a@b.c", "City": "Bonn"})
     assert (row["lead_id"], row["created_at"], row["status"], row["email"], row["City"]) == ("L1", datetime(2025, 1, 2), "new", "a@b.c", "Bonn")
     # What leadscore.toml says comes first: a column that is mapped is not another of ours by its name too.
     columns = ("lead_id", "created_at", "Name", "Company", "Stufe", "Status")
     mapping = Mapping("leads", SourceTable(table="t.csv", columns={"name": "Company", "status": "Stufe"}), columns, "UTC")
-    assert (mapping.source_of("name"), mapping.source_of("company"), mapping.source_of("status")) == ("Company", None, "Stufe")
+    assert (mapping.sources_of("name"), mapping.sources_of("company"), mapping.sources_of("status")) == (("Company",), (), ("Stufe",))
     # Beside our own name there is no place for theirs: that is said.
     assert (mapping.attributes, mapping.unused) == ((), ("Name", "Status"))
-    assert Mapping("leads", SourceTable(table="t.csv", ignore=("Status",)), ("lead_id", "created_at", "Status"), "UTC").source_of("status") is None
+    assert Mapping("leads", SourceTable(table="t.csv", ignore=("Status",)), ("lead_id", "created_at", "Status"), "UTC").sources_of("status") == ()
 
 
 @pytest.mark.parametrize(
@@ -102,6 +136,7 @@ def test_a_name_that_differs_from_ours_only_in_case_is_ours() -> None:
         ("lead_id", "t.csv has two columns 'lead_id', which cannot be told apart: "),
         ("Lead_ID", "t.csv has the columns 'lead_id' and 'Lead_ID', which cannot be told apart: "),
         ("", "t.csv has a column without a name: "),
+        ("x\0y", "t.csv has a column whose name holds a NUL byte: "),
     ],
 )
 def test_columns_that_cannot_be_told_apart_are_a_problem_with_its_cure(column: str, sentence: str) -> None:

@@ -62,7 +62,15 @@ def test_owner_tier_and_search_narrow_the_list_together(show: Open) -> None:
 
 def test_a_search_knows_no_accents_and_no_case(show: Open) -> None:
     tab = show(night([{**LEADS[0], "name": "José Straße"}, {**LEADS[1], "company": "ØRSTED Łódź"}]))
-    for words, name in (("jose", "José Straße"), ("STRASSE", "José Straße"), ("josé s", "José Straße"), ("orsted", "lead 14"), ("łodz", "lead 14")):
+    for words, name in (
+        ("jose", "José Straße"),
+        ("STRASSE", "José Straße"),
+        ("josé s", "José Straße"),
+        ("Straße jose", "José Straße"),
+        ("ørsted lead", "lead 14"),
+        ("orsted", "lead 14"),
+        ("łodz", "lead 14"),
+    ):
         tab.fill("#find", words)
         assert shown(tab) == [name]
 

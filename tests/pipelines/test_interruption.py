@@ -1,0 +1,42 @@
+"""Ctrl-C ends a command at once, with all that it started, and leaves everything as it was before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+import psutil
+
+from pipelines.interruption import CODE
+
+
+def _interrupt(command: list[str], when: str, folder: Path) -> tuple[int, str, float, list[psutil.Process]]:
+    """Start a command in a process group of its own, send Ctrl-C to the group when its words say so; code, words, seconds to the end, children."""
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        assert run.stderr is not None
+        said = ""
+        while when not in said:
+            said += (line := run.stderr.readline())
+            assert line, said
+        children = psutil.Process(run.pid).children(recursive=True)
+        os.killpg(run.pid, signal.SIGINT)
+        began = monotonic()
+        _, rest = run.communicate(timeout=60)
+        return run.returncode, rest, monotonic() - began, children
+
+
+def test_an_interrupted_extract_ends_at_once_with_its_server_and_has_changed_nothing(untouched: Path) -> None:
+    command = [str(Path(sys.executable).with_name("leadscore")), "extract"]
+    code, said, seconds, children = _interrupt(command, "Extracting the company's tables", untouched.parent)
+    assert code == CODE == 130
+    assert said.splitlines()[-1] == "leadscore: stopped as you asked. What was under way is thrown away; everything else is as it was."
+    # It was more than a minute; a second is what a person grants.
+    assert seconds < 10
+    assert children
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    done = subprocess.run([*command[:1], "status"], cwd=untouched.parent, capture_output=True, text=True, check=False)
+    assert "holds no tables yet: run `leadscore extract` first" in done.stderr
