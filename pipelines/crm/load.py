@@ -22,7 +22,7 @@ ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "
 _MANY = 50
 # Under so many refused rows a share of them proves nothing.
 _FEW = 20
-_LOOKED_AT, _USUAL = 5_000, 0.05
+_LOOKED_AT, _USUAL = 5_000, 0.1
 # No zone is further from UTC: what a database compares in its own zone is read once more rather than missed.
 _ZONES = timedelta(days=1)
 
@@ -87,7 +87,7 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
 
 
 def rehearse(settings: Settings, source: CrmSource, now: datetime) -> list[str]:
-    """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in twenty; nothing is kept."""
+    """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in ten; nothing is kept."""
     said: list[str] = []
     with tempfile.TemporaryDirectory() as place, Warehouse.open(f"{place}/rehearsal.duckdb") as warehouse:
         for name in (name for name in ORDER if name in settings.source.tables):
