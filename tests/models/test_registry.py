@@ -121,6 +121,15 @@ def test_a_server_that_is_not_there_is_one_sentence() -> None:
         Registry("http://127.0.0.1:9")
 
 
+def test_a_damaged_file_of_runs_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"garbage" * 1_000)
+    with pytest.raises(
+        Problem, match=r"The runs and models in .*mlflow\.db cannot be read \(DatabaseError\): put back a copy of the file, or move it"
+    ):
+        Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert (tmp_path / "mlflow.db").read_bytes() == b"garbage" * 1_000
+
+
 def test_the_environment_is_left_as_it_was(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     Registry(uri)

@@ -89,6 +89,13 @@ def test_a_home_that_cannot_be_made_is_one_sentence(untouched: Path, leadscore: 
     assert err.endswith("cannot be made (Not a directory): name one that you may write as `home` in leadscore.toml.\n")
 
 
+def test_a_configuration_that_cannot_be_written_is_one_sentence(simulated: Path, tmp_path: Path, leadscore: Typed) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    code, out, err = leadscore("init", "--from", simulated, "--config", tmp_path / "file" / "leadscore.toml")
+    assert (code, out) == (1, "")
+    assert err.endswith("name a file that you may write with --config.\n")
+
+
 def test_status_says_where_things_stand(company: MadeUp, leadscore: Typed) -> None:
     code, out, _ = leadscore("status", "--config", company.config, "--json")
     told = json.loads(out)
