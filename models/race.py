@@ -34,6 +34,10 @@ class Learned:
     params: dict[str, Any]
     points: pd.DataFrame
 
+    def losses(self) -> dict[str, float]:
+        """Every racer's log-loss on all nights it had not seen: the lowest leads."""
+        return _losses(self.backtest)
+
     def fold_metrics(self, fold: int) -> dict[str, float]:
         """The leader's figures on one fold."""
         rows = self.backtest.judged_fold(self.leader, fold)
@@ -75,7 +79,8 @@ def learn(
     params = tune(first.past(frame), features, trials, seed)
     racers = racers_of(params, seed)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
-    leader = min(racers, key=lambda name: _loss(backtest, name))
+    losses = _losses(backtest)
+    leader = min(losses, key=losses.__getitem__)
     calibration = _calibrate(backtest, leader)
     progress(0.7, "measuring with intervals")
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
@@ -96,9 +101,9 @@ def learn(
     return Learned(scorer, backtest, metrics, leader, params, points.table())
 
 
-def _loss(backtest: Backtest, name: str) -> float:
-    rows = backtest.judged(name)
-    return log_loss_of(rows.converted, rows.log_odds, rows.weight)
+def _losses(backtest: Backtest) -> dict[str, float]:
+    judged = {name: backtest.judged(name) for name in backtest.log_odds}
+    return {name: log_loss_of(rows.converted, rows.log_odds, rows.weight) for name, rows in judged.items()}
 
 
 def _calibrate(backtest: Backtest, name: str) -> Calibration:

@@ -213,10 +213,8 @@ def _settings(config: Path) -> Settings:
 
 def _prepare(home: Path) -> None:
     from pipelines.environment import prepare
-    from pipelines.interruption import end_on_interruption
     from pipelines.progress import wait
 
-    end_on_interruption()
     _homes.append(home.resolve())
     wait("Starting")
     prepare(home.resolve())
@@ -242,7 +240,10 @@ def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
 
 def main() -> None:
     """Run a command; whatever goes wrong reaches the user as one sentence, never as a traceback."""
+    from pipelines.interruption import end_on_interruption
+
     atexit.register(_leave, code := [0])
+    end_on_interruption()
     code[0] = run()
     sys.exit(code[0])
 
@@ -257,8 +258,6 @@ def run() -> int:
         return done.code if isinstance(done.code, int) else 0
     except Problem as problem:
         return _said(str(problem))
-    except KeyboardInterrupt:
-        return _said("stopped as you asked; nothing was changed.")
     except Exception as error:
         return _said(_unexpected(error))
     return 0

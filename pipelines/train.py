@@ -264,5 +264,5 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
 
 
 def _why_leader(learned: Learned) -> str:
-    losses = ", ".join(f"{name} {found['log_loss'].value:.4f}" for name, found in learned.metrics.items())
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
     return f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."

@@ -155,23 +155,24 @@ class Warehouse:
         """The counts of the last extract, table by table."""
         return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
 
-    def refusals(self, extracted_at: datetime | None, most: int = 3) -> tuple[str, ...]:
+    def refusals(self, extracted_at: datetime | None, table: str | None = None, most: int = 3) -> tuple[str, ...]:
         """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first.
 
         Parameters
         ----------
         extracted_at : which extract; None: the one that is under way.
+        table : of which table alone; None: of all of them.
         """
         found = self.raw.execute(
             "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(left(value, 40), row) FROM quarantine"
-            " WHERE extracted_at IS NOT DISTINCT FROM ? GROUP BY table_name, 2"
+            " WHERE extracted_at IS NOT DISTINCT FROM ? AND table_name = coalesce(?, table_name) GROUP BY table_name, 2"
             " QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY refused DESC, 2) <= ? ORDER BY 1, refused DESC, 2",
-            [extracted_at, most],
+            [extracted_at, table, most],
         ).fetchall()
         return tuple(
-            f"{table}: {refused:,} {'row was' if refused == 1 else 'rows were'} refused because {reason}"
+            f"{name}: {refused:,} {'row was' if refused == 1 else 'rows were'} refused because {reason}"
             f"{'' if value is None else f', such as {value!r}'} (row {row:,})."
-            for table, reason, refused, row, value in found
+            for name, reason, refused, row, value in found
         )
 
     def ledger(self) -> ir.Table:

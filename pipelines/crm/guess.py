@@ -59,7 +59,8 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 _SHARED = (("deals", "lead_id"), ("leads", "company"))
 _FIRST, _LAST = r"(first|given) ?name|vorname|prénom", r"(last|family|sur) ?name|nachname|nom de famille|apellidos?"
 _PERSONAL = (
-    rf"{_FIRST}|{_LAST}|.*name|salutation|anrede|.*(phone|mobile|telefon|fax)( .*)?|(street|postal|home|mailing)? ?address( .*)?|birth.*|geburt.*"
+    rf"{_FIRST}|{_LAST}|((contact|lead|person|full|middle|display|user) )?name|salutation|anrede|birth.*|geburt.*"
+    r"|.*(phone|mobile|telefon|fax)( .*)?|(street|postal|home|mailing)? ?address( .*)?"
 )
 _HEADS = {
     "leads": ("lead|mql", "contact|prospect|kontakt|interessent"),

@@ -88,13 +88,10 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
 
 def rehearse(settings: Settings, source: CrmSource, now: datetime) -> list[str]:
     """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in ten; nothing is kept."""
-    said: list[str] = []
     with tempfile.TemporaryDirectory() as place, Warehouse.open(f"{place}/rehearsal.duckdb") as warehouse:
         for name in (name for name in ORDER if name in settings.source.tables):
             _Table(settings, source, warehouse, name, now).rehearse()
-            warehouse.raw.execute("UPDATE quarantine SET extracted_at = ? WHERE extracted_at IS NULL", [now])
-        said += [f"Of the first rows of {sentence}" for sentence in warehouse.refusals(now)]
-    return said
+        return [f"Of the first rows of {sentence}" for sentence in warehouse.refusals(None)]
 
 
 def _standing_notices(settings: Settings) -> list[str]:
@@ -149,8 +146,8 @@ class _Table:
             return
         raise Problem(
             f"{refused:,} of {rows_in:,} rows of {self.spec.table} were refused, more than [source] refusal_limit = {limit:.0%} allows: nothing was "
-            f"changed. The most frequent reason: {self.warehouse.refusals(None)[0]} Correct [source.tables.{self.name}], or raise the limit if "
-            "this is right."
+            f"changed. The most frequent reason: {self.warehouse.refusals(None, self.name)[0]} Correct [source.tables.{self.name}], "
+            "or raise the limit if this is right."
         )
 
     def _count(self, table: str) -> int:

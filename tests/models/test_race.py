@@ -37,6 +37,7 @@ def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: L
     losses = {name: log_loss(rows["converted"], sigmoid(odds)) for name, odds in learned.backtest.log_odds.items()}
     assert set(losses) == {"points table", "logistic", "boosted trees"}
     assert learned.leader == min(losses, key=losses.__getitem__)
+    assert learned.losses() == pytest.approx(losses)
     assert learned.scorer.model.name == learned.leader
 
 

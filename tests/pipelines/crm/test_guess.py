@@ -328,14 +328,14 @@ def test_a_place_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
 
 def test_people_are_known_by_name_and_never_learned_from(tmp_path: Path) -> None:
     leads = (
-        "Contact ID,Created,First Name,Last Name,Company Name,E-Mail,Mobile Phone,Street Address,Lead Source\n"
-        "C1,2025-01-02,Eva,Rossi,Delta,e@d.it,1,Via 1,web\nC2,2025-01-03,Bo,Li,Acme,b@a.cn,2,Rd 2,ads\n"
+        "Contact ID,Created,First Name,Last Name,Company Name,E-Mail,Mobile Phone,Street Address,Lead Source,Product Name\n"
+        "C1,2025-01-02,Eva,Rossi,Delta,e@d.it,1,Via 1,web,Pro\nC2,2025-01-03,Bo,Li,Acme,b@a.cn,2,Rd 2,ads,Lite\n"
     )
     read = _guessed(tmp_path, {"contacts.csv": leads, "deals.csv": DEALS.replace("L1", "C1")}).source.tables["leads"]
     mapped = {"name": ("First Name", "Last Name"), "company": "Company Name", "account_id": "Company Name", "email": "E-Mail"}
     assert {ours: theirs for ours, theirs in read.columns.items() if ours in mapped} == mapped
     assert read.ignore == ("Mobile Phone", "Street Address")
-    assert read.fixed_at_creation == ("Lead Source",)
+    assert read.fixed_at_creation == ("Lead Source", "Product Name")
 
 
 def test_german_tables_are_recognised(tmp_path: Path) -> None:

@@ -342,3 +342,9 @@ def test_a_table_of_which_too_much_is_refused_is_not_believed(run: Callable[...,
     done, tables = run(_many_deals(25))
     assert (len(tables["deals"]), done.tables[1].quarantined) == (75, 25)
     assert done.notices[0] == "deals: 25 rows were refused because amount is not a value that is understood, such as 'much' (row 2)."
+
+
+def test_the_reason_that_is_told_is_the_refused_tables_own(run: Callable[..., tuple[Load, dict[str, pd.DataFrame]]]) -> None:
+    mails = {"activities.csv": "lead_id,kind,occurred_at\nL1,open,some day\nL1,open,2025-01-03\n"}
+    with pytest.raises(Problem, match=r"The most frequent reason: deals: 26 rows were refused because amount"):
+        run({**mails, **_many_deals(26)})
