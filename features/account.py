@@ -60,16 +60,22 @@ def _siblings(crm: Crm, housed: ir.Table) -> ir.Table:
 
 def _activity(crm: Crm, housed: ir.Table) -> ir.Table:
     """All of the account's activity less the lead's own, so that each activity is read once per account and not once per colleague."""
-    leads = crm.leads.select(actor="lead_id", home="account_id")
-    inward = crm.activities.filter(crm.activities.direction == "in").select("lead_id", "occurred_at", "known_at")
-    deeds = inward.join(leads, inward.lead_id == leads.actor).select("actor", "home", "occurred_at", "known_at")
+    leads = crm.leads.select(actor="lead_id", home="account_id", lead_known=_lead_known(crm))
+    inward = crm.activities.filter(crm.activities.direction == "in").select("lead_id", "occurred_at", deed_known="known_at")
+    joined = inward.join(leads, inward.lead_id == leads.actor)
+    deeds = joined.select("actor", "home", "occurred_at", known_at=ibis.greatest(joined.deed_known, joined.lead_known))
     homes = housed.select("account_id", "as_of").distinct()
     total = _counted(homes, deeds, homes.account_id == deeds.home, ("account_id", "as_of"))
     own = _counted(housed, deeds, housed.lead_id == deeds.actor, ("lead_id", "as_of"))
-    joined = housed.left_join(total, ["account_id", "as_of"]).drop("account_id_right", "as_of_right")
-    joined = joined.left_join(own.rename(**{f"own_{days}": f"recent_{days}" for days in _SPANS}), ["lead_id", "as_of"])
-    sums = {f"siblings_in_{d}d": joined[f"recent_{d}"].fill_null(0) - joined[f"own_{d}"].fill_null(0) for d in _SPANS}
-    return joined.select("lead_id", "as_of", **sums)
+    both = housed.left_join(total, ["account_id", "as_of"]).drop("account_id_right", "as_of_right")
+    both = both.left_join(own.rename(**{f"own_{days}": f"recent_{days}" for days in _SPANS}), ["lead_id", "as_of"])
+    sums = {f"siblings_in_{d}d": both[f"recent_{d}"].fill_null(0) - both[f"own_{d}"].fill_null(0) for d in _SPANS}
+    return both.select("lead_id", "as_of", **sums)
+
+
+def _lead_known(crm: Crm) -> ir.TimestampValue:
+    """Since when we know whose colleague a lead is: what it did before, the account did not do yet."""
+    return ibis.greatest(crm.leads.known_at, crm.leads.created_at)
 
 
 def _counted(keys: ir.Table, deeds: ir.Table, same: ir.BooleanValue, by: tuple[str, str]) -> ir.Table:
@@ -87,12 +93,14 @@ def _counted(keys: ir.Table, deeds: ir.Table, same: ir.BooleanValue, by: tuple[s
 
 
 def _deals(crm: Crm, housed: ir.Table) -> ir.Table:
-    """Deals of the account's other leads, as they were known."""
-    homes = crm.leads.select(buyer="lead_id", lead_home="account_id")
+    """Deals of the account's other leads, as they were known. A deal that names no account is its lead's account's, once that lead is known."""
+    homes = crm.leads.select(buyer="lead_id", lead_home="account_id", lead_known=_lead_known(crm))
     deals = crm.deals.select("lead_id", "account_id", "outcome", "amount", opened=crm.deals.created_at, closing=closing_known(crm.deals))
     placed = deals.left_join(homes, deals.lead_id == homes.buyer)
-    placed = placed.select("outcome", "amount", "opened", "closing", dealer="lead_id", home=ibis.coalesce(placed.account_id, placed.lead_home))
-    known = housed.join(placed, [housed.account_id == placed.home, housed.lead_id != placed.dealer, placed.opened < housed.as_of])
+    opened = placed.account_id.isnull().ifelse(ibis.greatest(placed.opened, placed.lead_known), placed.opened)
+    home = ibis.coalesce(placed.account_id, placed.lead_home)
+    placed = placed.select("outcome", "amount", "closing", dealer="lead_id", home=home, visible=opened)
+    known = housed.join(placed, [housed.account_id == placed.home, housed.lead_id != placed.dealer, placed.visible < housed.as_of])
     closed = ibis.and_(known.outcome != "open", known.closing < known.as_of)
     won = ibis.and_(closed, known.outcome == "won")
     return known.group_by("lead_id", "as_of").agg(

@@ -54,13 +54,19 @@ def first_values(crm: Crm, field: str) -> ir.Table:
 
     Returns
     -------
-    lead_id, initial (null where the change logged the first entry itself), entered (the first value that was ever there).
+    lead_id, initial (null where the change logged the first entry itself), entered (the first value that was ever there), entry_known (when
+    we knew of it; null where it was there from the start).
     """
     changes = crm.lead_changes.filter(crm.lead_changes.field == field)
     order = ibis.window(group_by="lead_id", order_by=["known_at", "changed_at", "new_value"])
     first = changes.mutate(nth=ibis.row_number().over(order))
     first = first.filter(first.nth == 0)
-    return first.select("lead_id", initial=first.old_value, entered=ibis.coalesce(first.old_value, first.new_value))
+    return first.select(
+        "lead_id",
+        initial=first.old_value,
+        entered=ibis.coalesce(first.old_value, first.new_value),
+        entry_known=first.old_value.isnull().ifelse(first.known_at, ibis.null("timestamp(6)")),
+    )
 
 
 def value_at(crm: Crm, spine: ir.Table, field: str, tracked: bool = True) -> ir.Table:

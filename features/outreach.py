@@ -93,13 +93,15 @@ def conversion_rate(crm: Crm, spine: ir.Table, plan: Plan, name: str) -> ir.Tabl
     grouped = _groups(crm, plan, name)
     cohort = _cohort(crm, grouped, plan)
     nights = spine.select("as_of").distinct()
-    ripe = nights.join(cohort, [cohort.enters <= nights.as_of, cohort.known_at < nights.as_of])
+    ripe = _as_known(
+        nights.join(cohort, [cohort.enters <= nights.as_of, cohort.known_at < nights.as_of]).select("as_of", "group", "since", "won_known")
+    )
     won = ibis.and_(ripe.won_known.notnull(), ripe.won_known < ripe.as_of)
     groups = ripe.group_by("as_of", "group").agg(leads=ripe.count(), wins=ripe.count(where=won))
     overall = groups.group_by("as_of").agg(all_leads=groups.leads.sum(), all_wins=groups.wins.sum())
-    own = grouped.select("group", member="lead_id")
     keys = spine.select("lead_id", "as_of")
-    placed = keys.left_join(own, keys.lead_id == own.member).select("lead_id", "as_of", "group")
+    own = grouped.rename(member="lead_id")
+    placed = _as_known(keys.left_join(own, keys.lead_id == own.member).select("lead_id", "as_of", "group", "since"))
     joined = placed.left_join(groups, ["as_of", "group"]).drop("as_of_right", "group_right").left_join(overall, "as_of")
     base = joined.all_wins.cast("float64") / joined.all_leads.cast("float64").nullif(0.0)
     leads, wins = joined.leads.fill_null(0).cast("float64"), joined.wins.fill_null(0).cast("float64")
@@ -107,17 +109,23 @@ def conversion_rate(crm: Crm, spine: ir.Table, plan: Plan, name: str) -> ir.Tabl
 
 
 def _groups(crm: Crm, plan: Plan, name: str) -> ir.Table:
-    """lead_id and the group it came in with: a later owner must not take over an earlier one's record."""
+    """lead_id, the group it came in with (a later owner must not take over an earlier one's record), and since when we knew that group."""
     today = crm.leads.select("lead_id", group=crm.leads[name].cast("string"))
     if name not in plan.tracked:
-        return today
-    firsts = first_values(crm, name).select("entered", first_lead="lead_id")
+        return today.mutate(since=ibis.null("timestamp(6)"))
+    firsts = first_values(crm, name).select("entered", "entry_known", first_lead="lead_id")
     joined = today.left_join(firsts, today.lead_id == firsts.first_lead)
-    return joined.select("lead_id", group=joined.first_lead.notnull().ifelse(joined.entered, joined.group))
+    return joined.select("lead_id", group=joined.first_lead.notnull().ifelse(joined.entered, joined.group), since=joined.entry_known)
+
+
+def _as_known(placed: ir.Table) -> ir.Table:
+    """Each row with no group while it was not known yet: who will be given a lead is the future."""
+    known = ibis.or_(placed.since.isnull(), placed.since < placed.as_of)
+    return placed.mutate(group=known.ifelse(placed.group, ibis.null("string")))
 
 
 def _cohort(crm: Crm, grouped: ir.Table, plan: Plan) -> ir.Table:
-    """group, known_at, enters (when the lead's own horizon is ripe), won_known (null when not won within it)."""
+    """group, since, known_at, enters (when the lead's own horizon is ripe), won_known (null when not won within it)."""
     horizon = ibis.interval(days=plan.timeline.horizon_days)
     gap = ibis.interval(days=plan.timeline.horizon_days + plan.timeline.settle_days)
     won = crm.deals.filter(crm.deals.outcome == "won").select("closed_at", buyer="lead_id", closing=closing_known(crm.deals))
@@ -125,4 +133,4 @@ def _cohort(crm: Crm, grouped: ir.Table, plan: Plan) -> ir.Table:
     within = leads.join(won, [leads.lead_id == won.buyer, won.closed_at < leads.created_at + horizon])
     wins = within.group_by("lead_id").agg(won_known=within.closing.min())
     joined = leads.left_join(wins, "lead_id").drop("lead_id_right").join(grouped, "lead_id")
-    return joined.select("group", "known_at", "won_known", enters=joined.created_at + gap)
+    return joined.select("group", "since", "known_at", "won_known", enters=joined.created_at + gap)

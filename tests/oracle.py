@@ -128,13 +128,13 @@ class Oracle:
         found: dict[str, Any] = {"siblings": len(there)}
         for width in (30, 90):
             found[f"siblings_in_{width}d"] = sum(
-                a["direction"] == "in" and days(as_of, a["occurred_at"]) <= width for o in others for a in self.seen(o["lead_id"], as_of)
+                a["direction"] == "in" and days(as_of, a["occurred_at"]) <= width for o in there for a in self.seen(o["lead_id"], as_of)
             )
-        homes = {o["lead_id"]: o["account_id"] for o in self.leads}
+        homes = {o["lead_id"]: o["account_id"] for o in self.leads if o["known_at"] < as_of and o["created_at"] < as_of}
         deals = [
             d
             for d in self.deals
-            if home is not None and d["lead_id"] != me and (d["account_id"] or homes[d["lead_id"]]) == home and d["created_at"] < as_of
+            if home is not None and d["lead_id"] != me and (d["account_id"] or homes.get(d["lead_id"])) == home and d["created_at"] < as_of
         ]
         won = [d for d in deals if d["outcome"] == "won" and self.closed_by(d, as_of)]
         found["account_won_deals"] = len(won)
@@ -157,11 +157,12 @@ class Oracle:
             **{f"rate_{name}": self.rate(lead, name, as_of) for name in self.plan.rated},
         }
 
-    def group(self, lead: dict[str, Any], name: str) -> Any:
+    def group(self, lead: dict[str, Any], name: str, as_of: datetime) -> Any:
         changes = [c for c in self.changes if c["lead_id"] == lead["lead_id"] and c["field"] == name]
         if name in self.plan.tracked and changes:
             first = min(changes, key=lambda c: (c["known_at"], c["changed_at"], c["new_value"]))
-            return first["old_value"] if first["old_value"] is not None else first["new_value"]
+            entered = first["new_value"] if first["known_at"] < as_of else None
+            return first["old_value"] if first["old_value"] is not None else entered
         return lead[name]
 
     def rate(self, lead: dict[str, Any], name: str, as_of: datetime) -> float | None:
@@ -180,8 +181,8 @@ class Oracle:
         if not ripe:
             return None
         overall = sum(map(won, ripe)) / len(ripe)
-        own = self.group(lead, name)
-        group = [o for o in ripe if own is not None and self.group(o, name) == own]
+        own = self.group(lead, name, as_of)
+        group = [o for o in ripe if own is not None and self.group(o, name, as_of) == own]
         return (sum(map(won, group)) + k * overall) / (len(group) + k)
 
 

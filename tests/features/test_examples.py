@@ -6,10 +6,11 @@ import math
 from datetime import timedelta
 
 import ibis
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from oracle import Oracle
-from stories import company_of, day, frame, nights, random_company
+from stories import RANDOM_COMPANIES, company_of, day, frame, nights, random_company
 
 from features import examples
 from features.contract import SCHEMAS
@@ -31,7 +32,7 @@ def _same(one: object, other: object) -> bool:
     return one == other if isinstance(other, str) else math.isclose(float(str(one)), float(str(other)), abs_tol=1e-9)
 
 
-@settings(max_examples=12, deadline=None)
+@RANDOM_COMPANIES
 @given(seed=st.integers(0, 10_000), night=st.integers(1, 130))
 def test_every_feature_equals_its_loop(seed: int, night: int) -> None:
     tables = random_company(seed)
@@ -48,7 +49,7 @@ def test_every_feature_equals_its_loop(seed: int, night: int) -> None:
             assert [name for name in expected if not _same(row[name], expected[name])] == []
 
 
-@settings(max_examples=12, deadline=None)
+@RANDOM_COMPANIES
 @given(seed=st.integers(0, 10_000), extracted=st.integers(40, 200))
 def test_every_label_equals_its_loop(seed: int, extracted: int) -> None:
     tables = random_company(seed)
@@ -82,6 +83,39 @@ def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
     assert told["hours_to_response"].tolist()[1:] == [72.0] * 4
     assert told["unanswered"].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
     assert told["open_deals"].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_what_a_colleague_did_counts_once_the_colleague_is_known() -> None:
+    home = {"account_id": "A1", "created_at": day(0)}
+    crm = company_of(
+        {
+            "leads": [{"lead_id": "a", **home}, {"lead_id": "b", **home, "known_at": day(9)}],
+            "activities": [{"lead_id": "b", "kind": "open", "occurred_at": day(2)}],
+            "deals": [{"lead_id": "b", "created_at": day(3)}],
+        }
+    )
+    told = examples.snapshot(crm, nights(5, 10), examples.plan_from(crm, LINE)).execute().query("lead_id == 'a'").sort_values("as_of")
+    for name in ("siblings", "siblings_in_30d", "account_open_deals"):
+        assert told[name].tolist() == [0.0, 1.0], name
+
+
+def test_a_lead_has_no_owners_record_before_it_is_given_to_one() -> None:
+    lead = {"owner_id": "ann", "created_at": day(0)}
+    given = {"field": "owner_id", "old_value": None, "new_value": "ann"}
+    crm = company_of(
+        {
+            "leads": [
+                {"lead_id": "won", **lead},
+                {"lead_id": "lost", "owner_id": "bob", "created_at": day(0)},
+                {"lead_id": "new", **lead, "created_at": day(40)},
+            ],
+            "lead_changes": [{"lead_id": "new", **given, "changed_at": day(50)}],
+            "deals": [{"lead_id": "won", "created_at": day(1), "outcome": "won", "closed_at": day(2)}],
+        }
+    )
+    plan = examples.plan_from(crm, LINE)
+    told = examples.snapshot(crm, nights(45, 55), plan).execute().query("lead_id == 'new'").sort_values("as_of")
+    assert told["rate_owner_id"].tolist() == pytest.approx([0.5, (1 + plan.smoothing * 0.5) / (1 + plan.smoothing)])
 
 
 def test_an_unripe_night_is_counted_and_never_learned_from() -> None:
