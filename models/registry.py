@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -17,12 +17,14 @@ import pandas as pd
 
 from features.problem import Problem
 from models.scorer import Scorer
+from models.trail import Entry, way_back
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from models.metrics import Estimate
 
+_TRAIL = "trail."
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
@@ -194,11 +196,7 @@ class Registry:
 
     def champion_at_or_none(self, night: datetime) -> Champion | None:
         """The same, if there is one."""
-        promoted = [
-            version
-            for version in self.client.search_model_versions(f"name='{self.name}'")
-            if version.tags.get("promoted") == "true" and _known_until(version) <= night
-        ]
+        promoted = [version for version in self._versions().values() if version.tags.get("promoted") == "true" and _known_until(version) <= night]
         newest = max(promoted, key=lambda version: (_known_until(version), int(version.version)), default=None)
         return self._fetched(newest) if newest else None
 
@@ -206,10 +204,14 @@ class Registry:
         folder = Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
         return Champion(str(version.version), str(version.run_id or version.tags.get("run")), Scorer.load(folder / "artifacts" / "scorer"))
 
-    def promote(self, version: str, promoted: bool, reasons: tuple[str, ...]) -> None:
+    def conclude(self, version: str, promoted: bool, reasons: tuple[str, ...], at: datetime) -> None:
         """Record the gate's decision as tags; the champion alias moves only if it promotes, and never back to a model that knew less.
 
         A model trained as of a past night is that night's champion, which `champion_at` finds; it does not replace today's.
+
+        Parameters
+        ----------
+        at : when this is decided, for the audit trail.
         """
         self.client.set_model_version_tag(self.name, version, "promoted", str(promoted).lower())
         self.client.set_model_version_tag(self.name, version, "gate", "; ".join(reasons)[:4000])
@@ -217,7 +219,68 @@ class Registry:
         if not promoted:
             self.client.set_registered_model_alias(self.name, "challenger", version)
         elif present is None or _known_until(present) <= _known_until(made):
-            self.client.set_registered_model_alias(self.name, "champion", version)
+            self._succeed(Entry(at, "gate", version, present and str(present.version), "; ".join(reasons)))
+
+    def promote(self, version: str, because: str, at: datetime) -> Entry:
+        """Make a version champion by a person's word, whatever the gate said, and write down why.
+
+        Models that knew more than it are withdrawn: past nights are no longer scored with them either.
+
+        Raises
+        ------
+        Problem : there is no such version, or it is champion already.
+        """
+        present, versions = self._present(), self._versions()
+        if version not in versions:
+            known = ", ".join(sorted(versions, key=int)) or "none yet"
+            raise Problem(f"There is no model version {version}: the versions are {known}. `leadscore status` names the champion.")
+        before = present and str(present.version)
+        if version == before:
+            raise Problem(f"Version {version} is the champion already: there is nothing to promote.")
+        return self._overrule(Entry(at, "promoted", version, before, because))
+
+    def rollback(self, because: str, at: datetime) -> Entry:
+        """Go back to the champion before the present one, which is withdrawn, and write down why.
+
+        Raises
+        ------
+        Problem : there is no champion, or none before it.
+        """
+        present = self._present()
+        if present is None:
+            raise Problem("There is no champion yet, so there is nothing to roll back: run `leadscore train` first.")
+        earlier = way_back(self.trail())
+        if earlier not in self._versions():
+            raise Problem(f"There is no champion before version {present.version} to go back to: promote another version with `leadscore promote`.")
+        return self._overrule(Entry(at, "rolled back", earlier, str(present.version), because))
+
+    def trail(self) -> list[Entry]:
+        """Every change of champion, oldest first."""
+        if not self._versions():
+            return []
+        tags = self.client.get_registered_model(self.name).tags
+        return [Entry.from_text(text) for name, text in sorted(tags.items()) if name.startswith(_TRAIL)]
+
+    def _succeed(self, entry: Entry) -> None:
+        """The trail before the alias: a change that nobody can account for must not happen."""
+        number = len(self.trail()) + 1
+        self.client.set_registered_model_tag(self.name, f"{_TRAIL}{number:05d}", replace(entry, because=entry.because[:3000]).to_text())
+        self.client.set_registered_model_alias(self.name, "champion", entry.version)
+
+    def _overrule(self, entry: Entry) -> Entry:
+        versions = self._versions()
+        knew = _known_until(versions[entry.version])
+        withdrawn = {number for number, version in versions.items() if _known_until(version) > knew}
+        if entry.act == "rolled back" and entry.before:
+            withdrawn.add(entry.before)
+        self._succeed(entry)
+        for number in sorted(withdrawn):
+            self.client.set_model_version_tag(self.name, number, "promoted", "false")
+        self.client.set_model_version_tag(self.name, entry.version, "promoted", "true")
+        return entry
+
+    def _versions(self) -> dict[str, Any]:
+        return {str(version.version): version for version in self.client.search_model_versions(f"name='{self.name}'")}
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""

@@ -32,6 +32,7 @@ app = typer.Typer(
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Your configuration file.", envvar="LEADSCORE_CONFIG")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of words for people.")]
 NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night to work as of; default: the newest.")]
+BecauseOption = Annotated[str, typer.Option("--because", help="Why, in your own words; it stays in the audit trail.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
 _homes: list[Path] = []
 
@@ -203,6 +204,31 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
     from pipelines.standing import standing
 
     _finish(standing(settings), as_json)
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="The model version that becomes champion.")],
+    because: BecauseOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model version champion by your word, whatever the gate said, and write down why."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.succession import promote as succeed
+
+    _finish(succeed(settings, version, because, datetime.now(UTC).replace(tzinfo=None)), as_json)
+
+
+@app.command()
+def rollback(because: BecauseOption = "", config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Go back to the champion before the present one, and write down why."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.succession import rollback as succeed
+
+    _finish(succeed(settings, because, datetime.now(UTC).replace(tzinfo=None)), as_json)
 
 
 def _settings(config: Path) -> Settings:

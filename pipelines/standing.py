@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.registry import Registry
+from models.trail import Entry
 from pipelines.company import open_company
 from pipelines.report import Report
 from pipelines.settings import Settings
@@ -10,7 +11,8 @@ from pipelines.settings import Settings
 
 def standing(settings: Settings) -> Report:
     """The champion, until when the tables are complete, and the last nights of the ledger."""
-    champion = Registry(settings.tracking_uri).champion_or_none()
+    registry = Registry(settings.tracking_uri)
+    champion, trail = registry.champion_or_none(), registry.trail()
     with open_company(settings) as company:
         ledger = company.warehouse.ledger()
         nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
@@ -22,4 +24,10 @@ def standing(settings: Settings) -> Report:
         "quarantined in the last extract": int(counts["quarantined"].sum()),
         "nights": len(nights),
     }
-    return Report("status", facts, rows, refused)
+    return Report("status", facts, rows, (*_since(trail), *refused))
+
+
+def _since(trail: list[Entry]) -> list[str]:
+    """The last change of champion, in a sentence."""
+    said = {"gate": "by the gate", "promoted": "by hand", "rolled back": "by a rollback"}
+    return [f"Version {e.version} has been champion since {e.at:%Y-%m-%d %H:%M}, {said[e.act]}: {e.because.rstrip('.')}." for e in trail[-1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -219,7 +219,7 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
         )
         registry = Registry(company.settings.tracking_uri)
         version = registry.log(training)
-        registry.promote(version, decision.promote, decision.reasons)
+        registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version
 
 

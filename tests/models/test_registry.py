@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import learnable
@@ -20,6 +20,7 @@ from models.calibration import Calibration
 from models.metrics import Estimate
 from models.registry import Registry, Training
 from models.scorer import Scorer
+from models.trail import Entry
 
 pytestmark = pytest.mark.xdist_group("registry")
 FRAME = learnable.examples(leads=60, weeks=4)
@@ -55,6 +56,7 @@ def logged(registry: Registry) -> Callable[[datetime], str]:
     return log
 
 
+NOW = datetime(2025, 8, 1, 2)
 MAY, JUNE, JULY = (datetime(2025, month, 1) for month in (5, 6, 7))
 
 
@@ -65,7 +67,7 @@ def test_before_the_first_training_there_is_no_champion(registry: Registry) -> N
 
 
 def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Registry, logged: Callable[[datetime], str]) -> None:
-    registry.promote(logged(MAY), True, ("there was no champion",))
+    registry.conclude(logged(MAY), True, ("there was no champion",), NOW)
     champion = registry.champion()
     assert registry.run_metrics(champion.run_id) == {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
     run = registry.client.get_run(champion.run_id)
@@ -77,8 +79,8 @@ def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Reg
 
 def test_a_refused_challenger_leaves_the_champion_alone_and_says_why(registry: Registry, logged: Callable[[datetime], str]) -> None:
     first, second = logged(MAY), logged(JUNE)
-    registry.promote(first, True, ("there was no champion",))
-    registry.promote(second, False, ("log-loss rose", "lists got worse"))
+    registry.conclude(first, True, ("there was no champion",), NOW)
+    registry.conclude(second, False, ("log-loss rose", "lists got worse"), NOW)
     assert registry.champion().version == first
     refused = registry.client.get_model_version_by_alias(registry.name, "challenger")
     assert (refused.version, refused.tags["promoted"], refused.tags["gate"]) == (int(second), "false", "log-loss rose; lists got worse")
@@ -86,25 +88,73 @@ def test_a_refused_challenger_leaves_the_champion_alone_and_says_why(registry: R
 
 def test_a_better_challenger_becomes_champion(registry: Registry, logged: Callable[[datetime], str]) -> None:
     for known_until in (MAY, JUNE):
-        registry.promote(logged(known_until), True, ("better",))
+        registry.conclude(logged(known_until), True, ("better",), NOW)
     assert registry.champion().scorer.known_until == JUNE
 
 
 def test_a_model_of_a_past_night_never_replaces_one_that_knew_more(registry: Registry, logged: Callable[[datetime], str]) -> None:
-    registry.promote(logged(JULY), True, ("better",))
-    registry.promote(logged(MAY), True, ("there was no champion then",))
+    registry.conclude(logged(JULY), True, ("better",), NOW)
+    registry.conclude(logged(MAY), True, ("there was no champion then",), NOW)
     assert registry.champion().scorer.known_until == JULY
 
 
 def test_a_past_night_is_served_by_the_newest_model_promoted_from_what_was_known(registry: Registry, logged: Callable[[datetime], str]) -> None:
     may, june, july = logged(MAY), logged(JUNE), logged(JULY)
     for version, promoted in ((may, True), (june, False), (july, True)):
-        registry.promote(version, promoted, ("said",))
+        registry.conclude(version, promoted, ("said",), NOW)
     assert registry.champion_at(JULY).version == july
     # June's was refused, so May's was still at work.
     assert registry.champion_at(datetime(2025, 6, 15)).version == may
     with pytest.raises(Problem, match=r"No model had been trained by 2025-04-30: run `leadscore train --as-of 2025-04-30` first"):
         registry.champion_at(datetime(2025, 4, 30))
+
+
+def test_a_person_may_overrule_the_gate_and_the_trail_says_who_was_champion_when_and_why(
+    registry: Registry, logged: Callable[[datetime], str]
+) -> None:
+    may, june = logged(MAY), logged(JUNE)
+    registry.conclude(may, True, ("there was no champion",), NOW)
+    registry.conclude(june, False, ("not better beyond doubt",), NOW)
+    registry.promote(june, "new product line", NOW + timedelta(days=1))
+    assert (registry.champion().version, registry.champion_at(JULY).version) == (june, june)
+    assert registry.trail() == [
+        Entry(NOW, "gate", may, None, "there was no champion"),
+        Entry(NOW + timedelta(days=1), "promoted", june, may, "new product line"),
+    ]
+
+
+def test_rolling_back_twice_goes_back_two_champions(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    may, june, july = logged(MAY), logged(JUNE), logged(JULY)
+    for version in (may, june, july):
+        registry.conclude(version, True, ("better",), NOW)
+    assert registry.rollback("lists got worse", NOW) == Entry(NOW, "rolled back", june, july, "lists got worse")
+    assert registry.champion_at(NOW).version == june
+    assert registry.rollback("still worse", NOW).version == may
+    assert (registry.champion().version, registry.champion_at(NOW).version) == (may, may)
+    with pytest.raises(Problem, match=f"There is no champion before version {may} to go back to"):
+        registry.rollback("once more", NOW)
+    assert [entry.act for entry in registry.trail()] == ["gate", "gate", "gate", "rolled back", "rolled back"]
+
+
+def test_going_back_by_hand_to_a_model_that_knew_less_withdraws_those_that_knew_more(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    may, june = logged(MAY), logged(JUNE)
+    for version in (may, june):
+        registry.conclude(version, True, ("better",), NOW)
+    registry.promote(may, "june was trained on a broken extract", NOW)
+    assert (registry.champion().version, registry.champion_at(NOW).version) == (may, may)
+    assert registry.rollback("the extract was fine", NOW).version == june
+    assert (registry.champion().version, registry.champion_at(NOW).version) == (june, june)
+
+
+def test_what_cannot_be_promoted_is_one_sentence(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    with pytest.raises(Problem, match="There is no champion yet, so there is nothing to roll back"):
+        registry.rollback("", NOW)
+    with pytest.raises(Problem, match="There is no model version 9: the versions are none yet"):
+        registry.promote("9", "why not", NOW)
+    version = logged(MAY)
+    registry.conclude(version, True, ("first",), NOW)
+    with pytest.raises(Problem, match=f"Version {version} is the champion already"):
+        registry.promote(version, "again", NOW)
 
 
 def test_a_registry_that_fails_is_no_vacancy(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,10 @@ from conftest import MadeUp
 
 pytestmark = pytest.mark.xdist_group("company")
 Typed = Callable[..., tuple[int, str, str]]
-COMMANDS = ("demo", "init", "check", "extract", "train", "score", "review", "nightly", "backfill", "explain", "simulate", "status")
+COMMANDS = (
+    *("demo", "init", "check", "extract", "train", "score", "review", "nightly"),
+    *("backfill", "explain", "simulate", "status", "promote", "rollback"),
+)
 
 
 def test_help_names_every_command_in_a_line(leadscore: Typed) -> None:
