@@ -45,14 +45,13 @@ def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
 
 
 def _siblings(crm: Crm, housed: ir.Table) -> ir.Table:
-    others = crm.leads.select("known_at", "created_at", sibling="lead_id", home="account_id")
+    others = crm.leads.select(sibling="lead_id", home="account_id", lead_known=_lead_known(crm))
     known = housed.join(
         others,
         [
             housed.account_id == others.home,
             housed.lead_id != others.sibling,
-            others.known_at < housed.as_of,
-            others.created_at < housed.as_of,
+            others.lead_known < housed.as_of,
         ],
     )
     return known.group_by("lead_id", "as_of").agg(siblings=known.count())

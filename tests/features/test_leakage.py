@@ -24,7 +24,7 @@ STAGE = Attribute("stage", "leads", "category", "history")
 
 @RANDOM_COMPANIES
 @example(seed=4547, night=57).via("a colleague's deeds were known before the colleague was")
-@example(seed=21, night=43).via("so was a colleague's deal")
+@example(seed=3, night=35).via("so was a colleague's deal")
 @given(seed=st.integers(0, 10_000), night=st.integers(1, 130))
 def test_cutting_off_the_future_changes_nothing(seed: int, night: int) -> None:
     crm = company_of(random_company(seed))
