@@ -104,30 +104,33 @@ def labelled(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime) -> 
 def training(
     crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime, limit: int = 2_000_000, nights_per_lead: int = NIGHTS_PER_LEAD
 ) -> ir.Table:
-    """The labelled examples of ripe nights.
+    """The examples of past nights: those of ripe ones with an answer, those of unripe ones with what is known so far.
 
     Every k-th night of each lead is kept and weighs k, so that sums stay what they were, where there would be more than one of these:
 
     Parameters
     ----------
-    limit : examples in all. Two million: what a laptop learns from in minutes.
-    nights_per_lead : examples a lead, on average. 8: successive nights of a lead say nearly the same, so that more cost time and teach little.
+    limit : ripe examples in all. Two million: what a laptop learns from in minutes.
+    nights_per_lead : ripe examples a lead, on average. 8: successive nights of a lead say nearly the same, so that more cost time and teach little.
         A table of less than 150,000 examples is learned from whole.
 
     Returns
     -------
-    lead_id, as_of, converted, weight, then the features in order; one row per lead and night, in that order.
+    lead_id, as_of, converted (null where the night is unripe), won_at (null: not yet), weight, then the features in order; one row per lead and
+    night, in that order.
     """
     examples = labelled(crm, nights, plan, extracted_at)
-    examples = examples.filter(examples.ripe, examples.converted.notnull())
-    size = examples.agg(rows=examples.count(), leads=examples.lead_id.nunique()).execute().iloc[0]
+    # A lead that was in truth won before is no example, ripe or not.
+    examples = examples.filter(ibis.or_(examples.won_at.isnull(), examples.won_at >= examples.as_of))
+    answered = examples.filter(examples.ripe)
+    size = answered.agg(rows=answered.count(), leads=answered.lead_id.nunique()).execute().iloc[0]
     every = -(-int(size["rows"]) // min(limit, max(nights_per_lead * int(size["leads"]), _SMALL)))
     if every > 1:
         order = ibis.window(order_by=["lead_id", "as_of"])
         examples = examples.mutate(nth=ibis.row_number().over(order))
         examples = examples.filter(examples.nth % every == 0).drop("nth")
     features = described(crm, examples, plan).drop("owner_id", "account_id")
-    answers = examples.select("lead_id", "as_of", "converted", weight=ibis.literal(float(max(every, 1))))
+    answers = examples.select("lead_id", "as_of", "converted", "won_at", weight=ibis.literal(float(max(every, 1))))
     joined = answers.join(features, ["lead_id", "as_of"])
     return joined.order_by("lead_id", "as_of")
 

@@ -19,7 +19,7 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     [('lead_age_days', 'came in {value} ago'), ('lead__job_title', 'job title: {value}')]
     """
     age = Feature("lead_age_days", "number", "age of the lead", "came in {value} ago", "days")
-    own = (Feature(a.column, a.kind, _field(a), f"{_field(a)}: {{value}}") for a in plan.attributes)
+    own = (Feature(a.column, a.kind, _field(a), f"{_field(a)}: {{value}}", profile=True) for a in plan.attributes)
     return (age, *own)
 
 

@@ -10,7 +10,7 @@ nights:  |---- past: learn ----|== gap: horizon + settle lag ==|-- test --|
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
+from features.labels import as_known, ripe
 from features.problem import Problem
 from features.timeline import Timeline
 from models.metrics import Judged
@@ -53,14 +54,16 @@ class Fold:
     learn_until: pd.Timestamp
     first: pd.Timestamp
     last: pd.Timestamp
+    timeline: Timeline = field(default_factory=Timeline)
 
     def past(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What could have been learned: nights before the gap, without any snapshot of a lead that is judged."""
-        return frame[(frame["as_of"] <= self.learn_until).to_numpy() & ~self._judged(frame)]
+        """What could have been learned: the examples as known on the first night of the test, without any snapshot of a lead that is judged."""
+        return as_known(frame[~self._judged(frame)], self.first.to_pydatetime(), self.timeline)
 
     def test(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The later block, of the leads that are judged."""
-        return frame[((frame["as_of"] >= self.first) & (frame["as_of"] <= self.last)).to_numpy() & self._judged(frame)]
+        answered = ripe(frame)
+        return answered[((answered["as_of"] >= self.first) & (answered["as_of"] <= self.last)).to_numpy() & self._judged(answered)]
 
     def _judged(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         return quarter_of(frame["lead_id"]) == self.number % QUARTERS
@@ -71,7 +74,7 @@ def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fo
 
     Parameters
     ----------
-    nights : the distinct as-of dates of the examples.
+    nights : the distinct as-of dates of the ripe examples.
     k : how many blocks. Fewer, if there are fewer nights.
 
     Raises
@@ -94,7 +97,7 @@ def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fo
     earliest = ordered[0] + gap + (span - gap) / 2
     later = [night for night in ordered if night >= earliest]
     blocks = [block for block in np.array_split(np.arange(len(later)), min(k, len(later))) if len(block)]
-    return [Fold(n, later[block[0]] - gap, later[block[0]], later[block[-1]]) for n, block in enumerate(blocks)]
+    return [Fold(n, later[block[0]] - gap, later[block[0]], later[block[-1]], timeline) for n, block in enumerate(blocks)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def run(
     Parameters
     ----------
     frame : examples, see `features.examples.training`.
-    racers : name -> a function that learns (frame, features) and returns something with `log_odds(frame)`.
+    racers : name -> a function that learns (examples as known then, features) and returns something with `log_odds(frame)`.
 
     Raises
     ------
@@ -150,10 +153,10 @@ def run(
     parts: list[pd.DataFrame] = []
     said: dict[str, list[Floats]] = {name: [] for name in racers}
     kept, skipped = [], []
-    every = folds(list(frame["as_of"].unique()), timeline, k)
+    every = folds(list(ripe(frame)["as_of"].unique()), timeline, k)
     for fold in every:
         past, test = fold.past(frame), fold.test(frame)
-        sides = [part["converted"].astype(bool) == side for part in (past, test) for side in (True, False)]
+        sides = [part["converted"].astype(bool) == side for part in (ripe(past), test) for side in (True, False)]
         if min(int(side.sum()) for side in sides) < _FEWEST:
             skipped.append(f"The fold from {fold.first:%Y-%m-%d} has too few leads of either outcome in its past or its test to be judged.")
             continue

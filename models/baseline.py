@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.feature import Feature
 from models.calibration import fit_sigmoid
-from models.encoding import FEWEST_LEADS, Encoder, require
+from models.encoding import FEWEST_LEADS, Encoder, bands, edges_of, require
 
 Floats = NDArray[np.float64]
 _FAR = 4.0
@@ -153,17 +152,6 @@ class PointsTable:
         return cls(**{**stored, "points": points})
 
 
-def bands(values: pd.Series, edges: list[float] | None) -> pd.Series:
-    """A field in the bands of a points table: its level, or between which edges a number lies."""
-    if edges is None:
-        return values.astype("object").where(values.notna(), "missing").map(str)
-    texts = np.array([f"below {edges[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(edges)), f"{edges[-1]:g} or more", "missing"], dtype=object)
-    numbers = values.to_numpy(dtype=float, na_value=np.nan)
-    at = np.where(np.isnan(numbers), len(texts) - 1, np.searchsorted(edges, numbers, side="right"))
-    # Objects: pandas would turn every text into its own string type, which costs more than the rest of the table.
-    return pd.Series(texts[at], index=values.index, dtype=object)
-
-
 def fit_points(frame: pd.DataFrame, features: Sequence[Feature], fields: int = 6) -> PointsTable:
     """Choose the few most telling fields and give each of their values points.
 
@@ -179,10 +167,10 @@ def fit_points(frame: pd.DataFrame, features: Sequence[Feature], fields: int = 6
     for feature in chosen:
         values = frame[feature.name]
         if feature.kind in ("number", "flag"):
-            cuts = sorted(set(np.nanquantile(values.to_numpy(dtype=float, na_value=np.nan), [0.5, 0.8, 0.95]))) if values.notna().any() else []
+            cuts = edges_of(values, [0.5, 0.8, 0.95])
             if not cuts:
                 continue
-            edges[feature.name] = [float(cut) for cut in cuts]
+            edges[feature.name] = cuts
         worth[feature.name], told = _evidence(bands(values, edges.get(feature.name)), frame["lead_id"], converted)
         scored.append((told, feature.name, feature.field))
     best: dict[str, str] = {}

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from features.feature import Feature
+from features.labels import as_known, ripe
 from features.plan import Plan
 from models.backtest import Backtest, Fit, folds, run
 from models.baseline import PointsTable, fit_logistic, fit_points
 from models.calibration import Calibration, choose, log_loss_of
+from models.merit import with_merit
 from models.metrics import Estimate, evaluate, measures
 from models.scorer import Scorer, fit_boosted
 from models.tuning import tune
@@ -47,9 +49,9 @@ class Learned:
 def racers_of(params: dict[str, Any], seed: int) -> dict[str, Fit]:
     """Everybody who runs, the simplest first."""
     return {
-        "points table": fit_points,
-        "logistic": partial(fit_logistic, seed=seed),
-        "boosted trees": partial(fit_boosted, seed=seed, params=params),
+        "points table": lambda past, features: fit_points(ripe(past), features),
+        "logistic": with_merit(partial(fit_logistic, seed=seed)),
+        "boosted trees": with_merit(partial(fit_boosted, seed=seed, params=params)),
     }
 
 
@@ -68,15 +70,16 @@ def learn(
 
     Parameters
     ----------
-    frame : examples, see `features.examples.training`.
+    frame : examples, ripe or not, see `features.examples.training`.
     known_until : end of the extract.
     k : folds of the backtest.
     trials : settings tried by the search.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
-    first = folds(list(frame["as_of"].unique()), timeline, k)[0]
-    params = tune(first.past(frame), features, trials, seed)
+    frame, answered = as_known(frame, known_until, timeline), ripe(frame)
+    first = folds(list(answered["as_of"].unique()), timeline, k)[0]
+    params = tune(ripe(first.past(frame)), features, trials, seed)
     racers = racers_of(params, seed)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
@@ -86,16 +89,16 @@ def learn(
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
     progress(0.9, f"learning {leader} on everything ripe")
     model = racers[leader](frame, features)
-    points = model if isinstance(model, PointsTable) else fit_points(frame, features)
+    points = model if isinstance(model, PointsTable) else fit_points(answered, features)
     scorer = Scorer(
         model,
         calibration,
         plan,
         tuple(features),
-        pd.Timestamp(frame["as_of"].max()).to_pydatetime(),
+        pd.Timestamp(answered["as_of"].max()).to_pydatetime(),
         known_until,
-        float(np.average(frame["converted"].astype(float), weights=frame["weight"])),
-        usual_values(frame, features),
+        float(np.average(answered["converted"].astype(float), weights=answered["weight"])),
+        usual_values(answered, features),
         value,
     )
     return Learned(scorer, backtest, metrics, leader, params, points.table())

@@ -21,6 +21,7 @@ from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
 from models.calibration import Calibration, sigmoid
 from models.encoding import Encoder
+from models.merit import MeritedModel
 
 Floats = NDArray[np.float64]
 
@@ -212,7 +213,7 @@ class Scorer:
         if stored["model"] not in _MODELS:
             raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
-            _MODELS[stored["model"]].load(folder),
+            MeritedModel.load(folder, _MODELS[stored["model"]].load(folder)),
             Calibration(**stored["calibration"]),
             Plan.from_dict(stored["plan"]),
             tuple(Feature(**one) for one in stored["features"]),

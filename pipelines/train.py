@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
 from features.feature import Feature
-from features.labels import first_wins
+from features.labels import first_wins, ripe
 from features.plan import Plan
 from features.problem import Problem
 from features.proxies import Finding, screen
@@ -33,7 +33,7 @@ from pipelines.settings import read_settings
 
 @dataclass(frozen=True)
 class Study:
-    """What a model is learned from: the plan of its features, the ripe examples, and what was found wrong with them."""
+    """What a model is learned from: the plan of its features, the examples of past nights, and what was found wrong with them."""
 
     plan: Plan
     features: tuple[Feature, ...]
@@ -73,19 +73,20 @@ def build_examples(company: Company) -> Study:
     settings = company.settings
     plan = examples.plan_from(company.crm, settings.timeline, company.attributes, settings.outcome.closed_statuses)
     past = company.past_nights()
-    nights, ripe = company.nights(*past), company.nights(*(night for night in past if settings.timeline.is_ripe(night, company.extracted_at)))
+    nights = company.nights(*past)
     with step("Building the features of past nights"):
         counts = examples.counts(company.crm, nights, plan, company.extracted_at)
         _enough(company, counts)
         training = settings.training
-        frame = examples.training(company.crm, ripe, plan, company.extracted_at, training.max_examples, training.nights_per_lead).execute()
-    winners = int(frame.loc[frame["converted"].astype(bool), "lead_id"].nunique())
+        frame = examples.training(company.crm, nights, plan, company.extracted_at, training.max_examples, training.nights_per_lead).execute()
+    answered = ripe(frame)
+    winners = int(answered.loc[answered["converted"].astype(bool), "lead_id"].nunique())
     if winners < settings.training.min_conversions:
         raise Problem(
             f"Only {winners} leads converted within the horizon on the ripe nights, fewer than [training] min_conversions = "
             f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
         )
-    return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(frame), "converted leads": winners})
+    return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(answered), "converted leads": winners})
 
 
 def _enough(company: Company, counts: dict[str, int]) -> None:
@@ -119,12 +120,12 @@ def screen_fields(company: Company, study: Study) -> Study:
     training = company.settings.training
     with step("Looking for fields that know the outcome"):
         customers = first_wins(company.crm).lead_id.execute().tolist()
-        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=customers))
+        findings = tuple(screen(ripe(study.frame), study.plan.attributes, training.allow, seed=training.seed, customers=customers))
     refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
     kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
     plan = replace(study.plan, attributes=kept)
     features = examples.features_of(plan)
-    columns = ["lead_id", "as_of", "converted", "weight", *(feature.name for feature in features)]
+    columns = ["lead_id", "as_of", "converted", "won_at", "weight", *(feature.name for feature in features)]
     return replace(study, plan=plan, features=features, frame=study.frame[columns], findings=findings)
 
 

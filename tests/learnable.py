@@ -16,7 +16,7 @@ FEATURES = (
 
 
 def examples(leads: int = 300, weeks: int = 30, seed: int = 3) -> pd.DataFrame:
-    """Every lead on every weekly night from 2025-01-01 02:00: what was known of it, its weight, and whether it converted."""
+    """Every lead on every weekly night from 2025-01-01 02:00: what was known of it, its weight, and whether it converted (a day later)."""
     rng = np.random.default_rng(seed)
     nights = pd.date_range("2025-01-01 02:00", periods=weeks, freq="7D")
     lead = pd.DataFrame({"lead_id": [f"L{n:04}" for n in range(leads)], "eager": rng.normal(0, 1.5, leads)})
@@ -27,4 +27,5 @@ def examples(leads: int = 300, weeks: int = 30, seed: int = 3) -> pd.DataFrame:
     frame["opens_7d"] = rng.poisson(np.exp(frame["eager"] * 0.7)).astype(float)
     pull = 1.5 * frame["eager"] + (frame["source"] == "web") - 2.2
     frame["converted"] = rng.random(len(frame)) < 1 / (1 + np.exp(-pull))
+    frame["won_at"] = (frame["as_of"] + pd.Timedelta(days=1)).where(frame["converted"])
     return frame.drop(columns="eager").assign(weight=1.0)

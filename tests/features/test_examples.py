@@ -14,6 +14,7 @@ from stories import RANDOM_COMPANIES, company_of, day, frame, nights, random_com
 
 from features import examples
 from features.contract import SCHEMAS
+from features.labels import ripe
 from features.plan import Attribute
 from features.timeline import Timeline
 
@@ -76,6 +77,7 @@ def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
     )
     plan = examples.plan_from(crm, LINE)
     told = examples.training(crm, nights(3, 5, 9, 12, 39, 41), plan, day(100)).execute()
+    assert told["won_at"].tolist() == [day(40)] * 5
     assert told["as_of"].tolist() == [day(3), day(5), day(9), day(12), day(39)]
     assert told["converted"].tolist() == [False, False, False, True, True]
     assert told["reply_in_ever"].tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
@@ -118,14 +120,16 @@ def test_a_lead_has_no_owners_record_before_it_is_given_to_one() -> None:
     assert told["rate_owner_id"].tolist() == pytest.approx([0.5, (1 + plan.smoothing * 0.5) / (1 + plan.smoothing)])
 
 
-def test_an_unripe_night_is_counted_and_never_learned_from() -> None:
+def test_an_unripe_night_is_counted_and_has_no_answer() -> None:
     crm = company_of({"leads": [{"lead_id": "a", "created_at": day(0)}]})
     plan = examples.plan_from(crm, LINE)
     extracted = day(5) + LINE.gap
     counted = examples.counts(crm, nights(5, 6), plan, extracted)
     assert counted == {"examples": 1, "conversions": 0, "unripe": 1, "known_late": 0}
-    assert examples.training(crm, nights(5, 6), plan, extracted).execute()["as_of"].tolist() == [day(5)]
-    assert examples.training(crm, nights(5), plan, extracted - timedelta(seconds=1)).execute().empty
+    told = examples.training(crm, nights(5, 6), plan, extracted).execute()
+    assert ripe(told)[["as_of", "converted"]].to_numpy().tolist() == [[day(5), False]]
+    assert told["as_of"].tolist() == [day(5), day(6)]
+    assert ripe(examples.training(crm, nights(5), plan, extracted - timedelta(seconds=1)).execute()).empty
 
 
 def test_beyond_the_limit_every_other_night_counts_double() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.feature import Feature
+from features.labels import ripe
 from features.problem import Problem
 from features.timeline import Timeline
 from models.backtest import QUARTERS, folds, held_out, quarter_of, run
@@ -27,7 +28,8 @@ def _weeks(count: int, every: int = 7) -> list[pd.Timestamp]:
 def _examples(weeks: int = 40, leads: int = 80) -> pd.DataFrame:
     """Every lead on every night; every fourth converts, every time."""
     rows = pd.MultiIndex.from_product([[f"L{n}" for n in range(leads)], _weeks(weeks)], names=["lead_id", "as_of"]).to_frame(index=False)
-    return rows.assign(converted=rows["lead_id"].str[1:].astype(int) % 4 == 0, weight=1.0)
+    converted = rows["lead_id"].str[1:].astype(int) % 4 == 0
+    return rows.assign(converted=converted, won_at=(rows["as_of"] + pd.Timedelta(days=1)).where(converted), weight=1.0)
 
 
 @dataclass
@@ -68,6 +70,9 @@ def test_a_fold_never_learns_from_the_gap_nor_from_a_lead_it_judges(
             folds(nights, line, k)
         return
     frame = pd.DataFrame([(f"L{n}", night) for n in range(leads) for night in nights], columns=["lead_id", "as_of"])
+    waited = pd.Series(data.draw(st.lists(st.integers(0, 150), min_size=len(frame), max_size=len(frame))))
+    frame["won_at"] = frame["as_of"] + pd.to_timedelta(waited, unit="D")
+    frame["converted"] = waited < horizon
     frame = frame.sample(frac=1, random_state=data.draw(st.integers(0, 99)))
     cut = folds(data.draw(st.permutations(nights)), line, k)
     assert 1 <= len(cut) <= k
@@ -76,9 +81,18 @@ def test_a_fold_never_learns_from_the_gap_nor_from_a_lead_it_judges(
         # A win up to the horizon after a learned night, entered up to the settle lag later, is known when the first judged night comes.
         assert one.learn_until + gap == one.first
         judged = {lead for lead in frame["lead_id"].unique() if quarter_of(pd.Series([lead]))[0] == one.number % QUARTERS}
-        known = [(lead, night) for lead, night in frame.itertuples(index=False) if night + gap <= one.first]
-        assert known
-        assert list(past.itertuples(index=False, name=None)) == [(lead, night) for lead, night in known if lead not in judged]
+        others = frame[~frame["lead_id"].isin(judged)]
+        assert (frame["as_of"] + gap <= one.first).any()
+        known = others[others["as_of"] + gap <= one.first]
+        pd.testing.assert_frame_equal(ripe(past)[["lead_id", "as_of"]], known[["lead_id", "as_of"]])
+        assert ripe(past)["converted"].tolist() == known["converted"].tolist()
+        # What is not ripe then says who had been won by then, and nothing else.
+        seen = one.first - pd.Timedelta(days=settle)
+        there = others[others["as_of"] < seen]
+        assert past["as_of"].tolist() == there["as_of"].tolist()
+        assert past["won"].tolist() == [won < seen for won in there["won_at"]]
+        ends = [min(won, seen) - night for night, won in zip(there["as_of"], there["won_at"], strict=True)]
+        assert past["followed_days"].tolist() == [end / pd.Timedelta(days=1) for end in ends]
         assert set(test["lead_id"]) <= judged
         assert all(one.first <= night <= one.last for night in test["as_of"])
     # The blocks follow each other and together are every night of the later half.

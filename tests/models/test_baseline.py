@@ -15,7 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from features.feature import Feature
 from features.problem import Problem
-from models.baseline import LinearModel, PointsTable, bands, fit_logistic, fit_points
+from models.baseline import LinearModel, PointsTable, fit_logistic, fit_points
+from models.encoding import bands
 
 SOURCE = Feature("source", "category", "source", "source: {value}")
 VISITS = Feature("visits", "number", "visits", "{value} visits")
