@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from models.metrics import Estimate
 from models.race import Learned
 
 _SHOWN = (
@@ -42,7 +43,8 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} conversions until "
         f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and were left out. Base rate {scorer.base_rate:.1%}.",
         "",
-        f"**Calibration** {scorer.calibration.name}. **Features** {len(scorer.features)}.",
+        f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
+        *_calibrations(learned),
         "",
         "**Backtest**, on later nights and on leads that the past did not hold, with 95 % intervals from resampling leads:",
         "",
@@ -54,3 +56,16 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         "**Gate.** " + "; ".join(gate) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _calibrations(learned: Learned) -> list[str]:
+    """How every calibration did on nights later than those it was learned from."""
+    choice = learned.choice
+    if not choice.losses:
+        return []
+    rows = [f"| {name} | {choice.losses[name]:.4f} | {_fine(found)} |" for name, found in choice.differences.items()]
+    return ["", "| calibration | log-loss | difference to identity |", "|---|---|---|", *rows]
+
+
+def _fine(found: Estimate) -> str:
+    return f"{found.value:+.5f} ({found.low:+.5f} to {found.high:+.5f})"

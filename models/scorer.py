@@ -19,7 +19,7 @@ from features.plan import Plan
 from features.problem import Problem
 from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
-from models.calibration import Calibration, sigmoid
+from models.calibration import Map, carried, restored, sigmoid
 from models.encoding import Encoder
 
 Floats = NDArray[np.float64]
@@ -161,7 +161,7 @@ class Scorer:
     """
 
     model: Model
-    calibration: Calibration
+    calibration: Map
     plan: Plan
     features: tuple[Feature, ...]
     last_night: datetime
@@ -180,8 +180,7 @@ class Scorer:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
-        each = self.model.contributions(frame) * self.calibration.slope
-        return each.assign(bias=each["bias"] + self.calibration.intercept)
+        return carried(self.model.contributions(frame), self.calibration)
 
     def save(self, folder: Path) -> None:
         """Write scorer.json and the model's own files."""
@@ -213,7 +212,7 @@ class Scorer:
             raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
             _MODELS[stored["model"]].load(folder),
-            Calibration(**stored["calibration"]),
+            restored(stored["calibration"]),
             Plan.from_dict(stored["plan"]),
             tuple(Feature(**one) for one in stored["features"]),
             datetime.fromisoformat(stored["last_night"]),

@@ -209,6 +209,7 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                 "model_card.md": model_card(
                     learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
                 ),
+                "calibration.csv": learned.choice.table().to_csv(index=False),
                 "points_table.csv": learned.points.to_csv(index=False),
             },
             tags={
@@ -254,6 +255,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
         _why_leader(learned),
+        f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
         *learned.backtest.skipped,
