@@ -143,16 +143,13 @@ def fit_beta(log_odds: Floats, converted: Bools, weight: Floats) -> Calibration:
 def fit_isotonic(log_odds: Floats, converted: Bools, weight: Floats) -> Map:
     """The rising steps that fit best, joined at the middle of each (centred isotonic regression, Oron and Flournoy 2017).
 
-    Two leads are made up: one that converted below all others, one that did not above them, so that no step claims certainty.
-
     Parameters
     ----------
-    weight : in leads: it sums to the number of leads, so that one made-up lead weighs one.
+    weight : in leads: it sums to the number of leads, so that each of the two that are made up against certainty weighs one.
     """
     if converted.all() or not converted.any():
         return Calibration()
-    at, rate, mass = _binned(log_odds, converted, weight)
-    at, rate, mass = np.r_[at[0], at, at[-1]], np.r_[1.0, rate, 0.0], np.r_[1.0, mass, 1.0]
+    at, rate, mass = _with_two_more(*_binned(log_odds, converted, weight))
     return _knots("isotonic", at, isotonic_regression(rate, sample_weight=mass), mass)
 
 
@@ -188,7 +185,7 @@ def fit_spline(log_odds: Floats, converted: Bools, weight: Floats) -> Map:
     """
     if converted.all() or not converted.any():
         return Calibration()
-    at, rate, mass = _binned(log_odds, converted, weight)
+    at, rate, mass = _with_two_more(*_binned(log_odds, converted, weight))
     ends = np.unique(np.quantile(at, np.linspace(0, 1, 5)))
     if len(ends) < 5:
         return fit_sigmoid(log_odds, converted, weight)
@@ -224,6 +221,11 @@ def _binned(log_odds: Floats, converted: Bools, weight: Floats) -> tuple[Floats,
     _, code = np.unique(place, return_inverse=True)
     mass = np.asarray(np.bincount(code, w), dtype=float)
     return np.bincount(code, w * z) / mass, np.bincount(code, w * y) / mass, mass
+
+
+def _with_two_more(at: Floats, rate: Floats, mass: Floats) -> tuple[Floats, Floats, Floats]:
+    """Two leads made up, so that nothing is certain: one among the lowest scores that converted, one among the highest that did not."""
+    return np.r_[at[0], at, at[-1]], np.r_[1.0, rate, 0.0], np.r_[1.0, mass, 1.0]
 
 
 def _knots(name: str, at: Floats, p: Floats, mass: Floats) -> Knots:

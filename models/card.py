@@ -20,7 +20,7 @@ _SHOWN = (
 )
 
 
-def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[str], gate: Sequence[str]) -> str:
+def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[str], gate: Sequence[str], groups: Sequence[str] = ()) -> str:
     """Markdown that a stranger can read. Source of the form: Mitchell et al. (2019).
 
     Parameters
@@ -28,6 +28,7 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
     counts : examples, conversions, unripe and so on.
     findings : sentences of the leakage screen.
     gate : why it was promoted or not.
+    groups : sentences on where calibration fails, and on what is protected.
     """
     scorer = learned.scorer
     horizon = scorer.plan.timeline.horizon_days
@@ -50,6 +51,7 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         "",
         *table,
         "",
+        *(["**Groups.** On the same nights:", *(f"- {sentence}" for sentence in groups), ""] if groups else []),
         "**Leakage.** No feature changed when the future was cut off.",
         *(f"- {finding}" for finding in findings),
         "",

@@ -111,7 +111,7 @@ def choose(rows: Judged, fold: Folds, gap: np.timedelta64, seed: int = 7) -> Cho
     if not judged.any():
         return Choice()
     trial = Trial(rows.of(judged), (fold == fold[judged].max())[judged], seed)
-    losses = {name: log_losses(trial.rows.converted, _said(trial.rows.log_odds, fold[judged], by_fold)) for name, by_fold in maps.items()}
+    losses = {name: log_losses(trial.rows.converted, calibrated(trial.rows.log_odds, fold[judged], by_fold)) for name, by_fold in maps.items()}
     means = {name: trial.loss(each) for name, each in losses.items()}
     plain = losses["identity"]
     verdicts = {name: trial.verdict(each, plain) for name, each in losses.items() if name != "identity"}
@@ -140,7 +140,8 @@ def _learned_before(rows: Judged, fold: Folds, gap: np.timedelta64) -> dict[str,
     return maps
 
 
-def _said(log_odds: Floats, fold: Folds, by_fold: Mapping[int, Map]) -> Floats:
+def calibrated(log_odds: Floats, fold: Folds, by_fold: Mapping[int, Map]) -> Floats:
+    """Log-odds of every fold under what had been learned before it; as they are where nothing had."""
     said = log_odds.copy()
     for number, learned in by_fold.items():
         said[fold == number] = learned.apply(log_odds[fold == number])

@@ -16,8 +16,8 @@ from features.plan import Plan
 from models.backtest import Backtest, Fit, folds, run
 from models.baseline import PointsTable, fit_logistic, fit_points
 from models.calibration import log_loss_of
-from models.choice import Choice, choose
-from models.metrics import Estimate, evaluate, measures
+from models.choice import Choice, calibrated, choose
+from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, fit_boosted
 from models.tuning import tune
 
@@ -39,6 +39,11 @@ class Learned:
     def losses(self) -> dict[str, float]:
         """Every racer's log-loss on all nights it had not seen: the lowest leads."""
         return _losses(self.backtest)
+
+    def judged(self) -> Judged:
+        """The leader on nights it had not seen, each fold calibrated by what was known before it."""
+        odds = calibrated(self.backtest.log_odds[self.leader], self.backtest.rows["fold"].to_numpy(), self.choice.by_fold)
+        return self.backtest.judged(self.leader, odds)
 
     def fold_metrics(self, fold: int) -> dict[str, float]:
         """The leader's figures on one fold."""

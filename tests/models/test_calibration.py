@@ -125,9 +125,8 @@ def test_a_spline_follows_a_bend_that_a_line_cannot() -> None:
     truth, odds, won = _spoken(4, 20_000, lambda truth: np.where(truth > -1, 3 * truth + 2, 0.5 * truth - 0.5))
     weight = np.ones(20_000)
     away = {name: np.abs(sigmoid(fit(odds, won, weight).apply(odds)) - sigmoid(truth)).mean() for name, fit in FITS.items()}
-    assert away["spline"] < 0.015 < 0.03 < away["sigmoid"]
-    assert away["isotonic"] < 0.015
-    assert away["Venn-Abers"] < 0.015
+    for name in ("spline", "isotonic", "Venn-Abers"):
+        assert away[name] < away["sigmoid"] / 2
 
 
 @settings(max_examples=60, deadline=None)
