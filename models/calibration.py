@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,6 +46,10 @@ class Calibration:
         bent = self.bend * (np.logaddexp(0, log_odds) + np.logaddexp(0, -log_odds)) if self.bend else 0.0
         return np.asarray(self.intercept + self.slope * log_odds + bent)
 
+    def shifted(self, by: float) -> Calibration:
+        """The same curve, all of it higher or lower."""
+        return replace(self, intercept=self.intercept + by)
+
 
 @dataclass(frozen=True)
 class Knots:
@@ -71,6 +75,10 @@ class Knots:
         """Calibrated log-odds."""
         beyond = log_odds - np.clip(log_odds, self.at[0], self.at[-1])
         return np.asarray(np.interp(log_odds, self.at, self.to) + _TILT * beyond)
+
+    def shifted(self, by: float) -> Knots:
+        """The same line, all of it higher or lower."""
+        return replace(self, to=tuple(value + by for value in self.to))
 
 
 Map: TypeAlias = Calibration | Knots

@@ -47,6 +47,9 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
         *_calibrations(learned),
         "",
+        f"**Base rate** {'followed' if scorer.recent_days else 'not followed'} by an intercept from the newest ripe nights: "
+        f"{learned.following.because}.",
+        "",
         "**Backtest**, on later nights and on leads that the past did not hold, with 95 % intervals from resampling leads:",
         "",
         *table,
@@ -66,6 +69,7 @@ def _calibrations(learned: Learned) -> list[str]:
     if not choice.losses:
         return []
     rows = [f"| {name} | {choice.losses[name]:.4f} | {_fine(found)} |" for name, found in choice.differences.items()]
+    rows += [f"| recent intercept (difference to the one that is used) | | {_fine(learned.following.difference)} |"] if learned.following.difference else []
     return ["", "| calibration | log-loss | difference to identity |", "|---|---|---|", *rows]
 
 

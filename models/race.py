@@ -15,6 +15,7 @@ from features.feature import Feature
 from features.plan import Plan
 from models.backtest import Backtest, Fit, folds, run
 from models.baseline import PointsTable, fit_logistic, fit_points
+from models.baserate import Following, follow
 from models.calibration import log_loss_of
 from models.choice import Choice, calibrated, choose
 from models.metrics import Estimate, Judged, evaluate, measures
@@ -35,15 +36,16 @@ class Learned:
     params: dict[str, Any]
     points: pd.DataFrame
     choice: Choice = field(default_factory=Choice)
+    following: Following = field(default_factory=Following)
 
     def losses(self) -> dict[str, float]:
         """Every racer's log-loss on all nights it had not seen: the lowest leads."""
         return _losses(self.backtest)
 
     def judged(self) -> Judged:
-        """The leader on nights it had not seen, each fold calibrated by what was known before it."""
+        """The leader on nights it had not seen, calibrated as it is used, by what was known before them."""
         odds = calibrated(self.backtest.log_odds[self.leader], self.backtest.rows["fold"].to_numpy(), self.choice.by_fold)
-        return self.backtest.judged(self.leader, odds)
+        return self.backtest.judged(self.leader, self.following.applied(odds))
 
     def fold_metrics(self, fold: int) -> dict[str, float]:
         """The leader's figures on one fold."""
@@ -89,6 +91,7 @@ def learn(
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)
     choice = _calibrate(backtest, leader, plan.timeline.gap, seed)
+    following = follow(backtest, leader, frame, choice, plan.timeline.gap, seed)
     progress(0.7, "measuring with intervals")
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
     progress(0.9, f"learning {leader} on everything ripe")
@@ -104,8 +107,9 @@ def learn(
         float(np.average(frame["converted"].astype(float), weights=frame["weight"])),
         usual_values(frame, features),
         value,
+        following.days,
     )
-    return Learned(scorer, backtest, metrics, leader, params, points.table(), choice)
+    return Learned(scorer, backtest, metrics, leader, params, points.table(), choice, following)
 
 
 def _losses(backtest: Backtest) -> dict[str, float]:

@@ -245,7 +245,7 @@ def register(company: Company, study: Study, learned: Learned, evidence: Evidenc
                 ),
                 "segments.csv": evidence.segments.to_csv(index=False),
                 "fairness.csv": evidence.fairness.to_csv(index=False),
-                "calibration.csv": learned.choice.table().to_csv(index=False),
+                "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
                 "points_table.csv": learned.points.to_csv(index=False),
             },
             tags={
@@ -292,6 +292,8 @@ def tell(company: Company, study: Study, learned: Learned, evidence: Evidence, d
         "in random order it takes 90.",
         _why_leader(learned),
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
+        f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
+        f"nights {learned.following.because}.",
         *evidence.sentences,
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
