@@ -69,8 +69,9 @@ def _calibrations(learned: Learned) -> list[str]:
     if not choice.losses:
         return []
     rows = [f"| {name} | {choice.losses[name]:.4f} | {_fine(found)} |" for name, found in choice.differences.items()]
-    rows += [f"| recent intercept (difference to the one that is used) | | {_fine(learned.following.difference)} |"] if learned.following.difference else []
-    return ["", "| calibration | log-loss | difference to identity |", "|---|---|---|", *rows]
+    if learned.following.difference:
+        rows.append(f"| recent intercept, on top of the one that is used | | {_fine(learned.following.difference)} |")
+    return ["", "| calibration | log-loss | difference to going without |", "|---|---|---|", *rows]
 
 
 def _fine(found: Estimate) -> str:
