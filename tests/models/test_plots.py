@@ -72,9 +72,14 @@ def test_groups_whose_calibration_fails_stand_apart() -> None:
     holds, fails = PICTURES["segments"].axes[0].containers
     table = GROUPS.set_index("segment")["realised"]
     assert sorted(fails.lines[0].get_xdata()) == sorted(table[["A", "E"]])
-    assert sorted(holds.lines[0].get_xdata()) == sorted(table[["web", "ads"]])
+    assert sorted(holds.lines[0].get_xdata()) == sorted(table[["web", "ads", "all leads"]])
     labels = {label.get_text() for label in PICTURES["segments"].axes[0].get_yticklabels()}
-    assert labels == {"source: web", "source: ads", "tier: A", "tier: E"}
+    assert labels == {"all leads", "source: web", "source: ads", "tier: A", "tier: E"}
+
+
+def test_without_a_group_large_enough_the_picture_is_empty() -> None:
+    few = ROWS.of(np.arange(600) < 10)
+    assert plots.segments(segments(few, pd.DataFrame(index=range(10)))).axes[0].get_yticks().size == 0
 
 
 def test_over_time_shows_the_mean_of_each_night() -> None:

@@ -29,22 +29,31 @@ SOURCE = pd.Series(["web"] * 100 + ["ads"] * 100)
 
 def test_the_source_that_breaks_its_promise_is_named() -> None:
     table = segments(ROWS, pd.DataFrame({"source": SOURCE})).set_index("segment")
-    assert table["fails"].to_dict() == {"ads": True, "web": False}
-    assert table["predicted"].tolist() == pytest.approx([0.2, 0.2])
-    assert table["realised"].to_dict() == {"ads": 0.03, "web": 0.2}
+    assert table["fails"].to_dict() == {"all leads": True, "ads": True, "web": False}
+    assert table["predicted"].tolist() == pytest.approx([0.2, 0.2, 0.2])
+    assert table["realised"].to_dict() == {"all leads": 0.115, "ads": 0.03, "web": 0.2}
     wilson = binomtest(3, 100).proportion_ci(method="wilson")
     assert table.loc["ads", ["low", "high"]].tolist() == pytest.approx([wilson.low, wilson.high], abs=1e-4)
-    assert table["leads"].tolist() == [100, 100]
+    assert table["leads"].tolist() == [200, 100, 100]
     # (0.2 - 0.03) in standard errors of sqrt(0.2 * 0.8 / 100).
     assert table.loc["ads", "chance"] == pytest.approx(math.erfc(0.17 / 0.04 / math.sqrt(2)))
     assert table.loc["web", "chance"] == pytest.approx(1)
 
 
-def test_the_sentence_says_which_what_was_promised_and_what_came() -> None:
+def test_the_sentence_says_which_what_was_predicted_and_what_came() -> None:
     table = segments(ROWS, pd.DataFrame({"source": SOURCE}))
-    assert sentence(table) == ("Calibration fails in 1 of 2 groups of leads (source): source ads: predicted 20.0%, converted 3.0% (1.0% to 8.5%).")
-    fine = segments(ROWS.of((SOURCE == "web").to_numpy()), pd.DataFrame({"source": ["web"] * 100, "tier": ["A"] * 100}))
-    assert sentence(fine) == "Calibration holds in all 2 groups of leads that were looked at (source, tier)."
+    assert sentence(table) == (
+        "Calibration fails in 2 of 3 groups of leads (all leads, source): source ads: predicted 20.0%, converted 3.0% (1.0% to 8.5%); "
+        "all leads: predicted 20.0%, converted 11.5% (7.8% to 16.7%)."
+    )
+    half = ["A"] * 50 + ["B"] * 50
+    fine = segments(ROWS.of((SOURCE == "ads").to_numpy()), pd.DataFrame(dict.fromkeys("abcde", half))).assign(fails=False)
+    assert sentence(fine) == "Calibration holds in all 11 groups of leads that were looked at (all leads, a, b, c and 2 more fields)."
+
+
+def test_a_group_that_is_nearly_everybody_says_nothing_of_its_own() -> None:
+    table = segments(ROWS, pd.DataFrame({"newspaper": ["no"] * 181 + ["yes"] * 19, "search": ["no"] * 170 + ["yes"] * 30}))
+    assert table[["field", "segment"]].to_numpy().tolist() == [["all leads", "all leads"], ["search", "no"], ["search", "yes"]]
 
 
 def test_a_snapshot_is_no_further_evidence() -> None:
@@ -56,7 +65,7 @@ def test_a_snapshot_is_no_further_evidence() -> None:
 
 def test_what_is_missing_is_in_no_group() -> None:
     table = segments(ROWS, pd.DataFrame({"owner team": [None] * 100 + ["north"] * 100, "none": [None] * 200}))
-    assert table[["field", "segment"]].to_numpy().tolist() == [["owner team", "north"]]
+    assert table[["field", "segment"]].to_numpy().tolist() == [["all leads", "all leads"], ["owner team", "north"]]
 
 
 def test_of_many_groups_that_keep_their_promise_hardly_any_is_accused() -> None:
@@ -65,7 +74,7 @@ def test_of_many_groups_that_keep_their_promise_hardly_any_is_accused() -> None:
     for _ in range(20):
         rows = _rows([0.3] * 6_000, (rng.random(6_000) < 0.3).tolist())
         table = segments(rows, pd.DataFrame({"source": rng.integers(0, 30, 6_000).astype(str)}))
-        assert len(table) == 30
+        assert len(table) == 31
         outside = (table["predicted"] < table["low"]) | (table["predicted"] > table["high"])
         assert outside.tolist() == (table["chance"] < 0.05).tolist()
         alone, accused = alone + int(outside.any()), accused + int(table["fails"].any())
@@ -77,6 +86,6 @@ def test_of_many_groups_that_keep_their_promise_hardly_any_is_accused() -> None:
 def test_only_the_largest_groups_of_a_field_are_shown() -> None:
     sizes = np.repeat([f"g{n:02}" for n in range(40)], np.arange(10, 50))
     rows = _rows([0.2] * len(sizes), [False] * len(sizes))
-    shown = segments(rows, pd.DataFrame({"source": sizes}))
+    shown = segments(rows, pd.DataFrame({"source": sizes})).iloc[1:]
     assert shown["leads"].tolist() == list(range(20, 50))
     assert shown["segment"].tolist() == sorted(shown["segment"])
