@@ -183,6 +183,9 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
+    forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
+    if forbidden:
+        return Decision(True, (f"the champion learned from {', '.join(forbidden)}, which is protected by now",))
     with step("Comparing with the champion on the same nights"):
         return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
 

@@ -65,7 +65,7 @@ def test_the_night_says_its_shift_and_is_the_same_when_scored_again(own_company:
     champion, settings = _following(own_company), read_settings(own_company.config)
     monkeypatch.setattr(Registry, "champion", lambda self: champion)
     report, first = score(own_company.config), _night(own_company.config)
-    assert report.notices[0].startswith("On the newest nights whose outcome is known (2025-02-21 to 2025-05-16, ")
+    assert report.notices[0].startswith("On the newest nights whose outcome is known (2025-02-22 to 2025-05-17, ")
     assert report.notices[0].encode() in first[1]
     assert score(own_company.config) == report
     assert _night(own_company.config) == first

@@ -18,7 +18,7 @@ from models.registry import Registry
 from pipelines.company import Company, open_company
 from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.settings import read_settings
-from pipelines.train import build_examples
+from pipelines.train import build_examples, challenge_champion
 
 pytestmark = pytest.mark.xdist_group("company")
 
@@ -63,6 +63,11 @@ def test_what_is_protected_is_never_learned_from(opened: Company) -> None:
     assert not [column for column in study.frame if "language" in column or "region" in column.removeprefix("lead__country_region")]
     assert not {"language", "region"} & set(study.plan.rated)
     assert {"language", "region"} <= {attribute.name for attribute in build_examples.fn(opened).plan.attributes}
+
+
+def test_a_champion_that_learned_from_what_is_protected_by_now_is_replaced(opened: Company) -> None:
+    decision = challenge_champion.fn(_protecting(opened, "language", "customer_tier"), None, past=False)
+    assert (decision.promote, decision.reasons) == (True, ("the champion learned from language, which is protected by now",))
 
 
 def test_values_of_what_is_protected_are_the_leads_own_and_its_accounts(opened: Company) -> None:
