@@ -5,6 +5,10 @@ encoding     columns of a training table as numbers, the same tomorrow as today
   ├── scorer     boosted trees; and the scorer: a model, its calibration, its features
   ├── calibration  tuning
   └── metrics    lift, precision and gain at capacity, log-loss, reliability, with intervals
+segments         where calibration holds and where it fails
+fairness         who gets the calls, among groups that are protected
+baserate         has the base rate moved, and does following it help
+choice           which calibration earned its place on later nights
 backtest  race   rolling origin; every model in every fold, the best one refitted
 gate             champion against challenger on the same rows
 reasons  ranking  outcomes  plots

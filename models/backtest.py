@@ -109,24 +109,27 @@ class Backtest:
     rows : lead_id, as_of, converted, weight, fold.
     log_odds : racer -> one number a row.
     skipped : why folds were left out.
+    models : racer -> what it had learned by each of the folds.
     """
 
     folds: tuple[Fold, ...]
     rows: pd.DataFrame
     log_odds: Mapping[str, Floats]
     skipped: tuple[str, ...] = ()
+    models: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def judged(self, racer: str, log_odds: Floats | None = None) -> Judged:
         """One racer's predictions beside the outcomes."""
-        return self._of(self.rows, self.log_odds[racer] if log_odds is None else log_odds)
+        return self.beside_outcomes(self.rows, self.log_odds[racer] if log_odds is None else log_odds)
 
     def judged_fold(self, racer: str, fold: int) -> Judged:
         """The same for one fold."""
         inside = (self.rows["fold"] == fold).to_numpy()
-        return self._of(self.rows[inside], self.log_odds[racer][inside])
+        return self.beside_outcomes(self.rows[inside], self.log_odds[racer][inside])
 
     @staticmethod
-    def _of(rows: pd.DataFrame, log_odds: Floats) -> Judged:
+    def beside_outcomes(rows: pd.DataFrame, log_odds: Floats) -> Judged:
+        """Predictions of some examples beside their outcomes."""
         return Judged(
             rows["converted"].to_numpy(dtype=bool),
             log_odds,
@@ -152,6 +155,7 @@ def run(
     """
     parts: list[pd.DataFrame] = []
     said: dict[str, list[Floats]] = {name: [] for name in racers}
+    models: dict[str, list[Any]] = {name: [] for name in racers}
     kept, skipped = [], []
     every = folds(list(ripe(frame)["as_of"].unique()), timeline, k)
     for fold in every:
@@ -162,9 +166,12 @@ def run(
             continue
         for number, (name, fit) in enumerate(racers.items()):
             tell((fold.number + number / len(racers)) / len(every), f"fold {fold.number + 1} of {len(every)}, {name}")
-            said[name].append(fit(past, features).log_odds(test))
+            models[name].append(fit(past, features))
+            said[name].append(models[name][-1].log_odds(test))
         parts.append(test[["lead_id", "as_of", "converted", "weight"]].assign(fold=fold.number))
         kept.append(fold)
     if not kept:
         raise Problem(f"No later block of nights can be judged. {skipped[0]} Extract more history, or lower [training] folds.")
-    return Backtest(tuple(kept), pd.concat(parts, ignore_index=True), {n: np.concatenate(z) for n, z in said.items()}, tuple(skipped))
+    pooled = {name: np.concatenate(odds) for name, odds in said.items()}
+    learned = {name: tuple(each) for name, each in models.items()}
+    return Backtest(tuple(kept), pd.concat(parts, ignore_index=True), pooled, tuple(skipped), learned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from models.metrics import Estimate
 from models.race import Learned
 
 _SHOWN = (
@@ -19,7 +20,7 @@ _SHOWN = (
 )
 
 
-def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[str], gate: Sequence[str]) -> str:
+def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[str], gate: Sequence[str], groups: Sequence[str] = ()) -> str:
     """Markdown that a stranger can read. Source of the form: Mitchell et al. (2019).
 
     Parameters
@@ -27,6 +28,7 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
     counts : examples, conversions, unripe and so on.
     findings : sentences of the leakage screen.
     gate : why it was promoted or not.
+    groups : sentences on where calibration fails, and on what is protected.
     """
     scorer = learned.scorer
     horizon = scorer.plan.timeline.horizon_days
@@ -42,15 +44,35 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} conversions until "
         f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and were left out. Base rate {scorer.base_rate:.1%}.",
         "",
-        f"**Calibration** {scorer.calibration.name}. **Features** {len(scorer.features)}.",
+        f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
+        *_calibrations(learned),
+        "",
+        f"**Base rate** {'followed' if scorer.recent_days else 'not followed'} by an intercept from the newest ripe nights: "
+        f"{learned.following.because}.",
         "",
         "**Backtest**, on later nights and on leads that the past did not hold, with 95 % intervals from resampling leads:",
         "",
         *table,
         "",
+        *(["**Groups.** On the same nights:", *(f"- {sentence}" for sentence in groups), ""] if groups else []),
         "**Leakage.** No feature changed when the future was cut off.",
         *(f"- {finding}" for finding in findings),
         "",
         "**Gate.** " + "; ".join(gate) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _calibrations(learned: Learned) -> list[str]:
+    """How every calibration did on nights later than those it was learned from."""
+    choice = learned.choice
+    if not choice.losses:
+        return []
+    rows = [f"| {name} | {choice.losses[name]:.4f} | {_fine(found)} |" for name, found in choice.differences.items()]
+    if learned.following.difference:
+        rows.append(f"| recent intercept, on top of the one that is used | | {_fine(learned.following.difference)} |")
+    return ["", "| calibration | log-loss | difference to going without |", "|---|---|---|", *rows]
+
+
+def _fine(found: Estimate) -> str:
+    return f"{found.value:+.5f} ({found.low:+.5f} to {found.high:+.5f})"

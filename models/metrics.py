@@ -183,6 +183,22 @@ def paired(one: Judged, other: Judged, names: tuple[str, ...], seed: int = 7, re
     }
 
 
+def average(values: Floats, rows: Judged, seed: int = 7, resamples: int = 400) -> Estimate:
+    """The weighted mean of one number a row, under the same draws of whole leads as everything else: equal to `paired`, and a hundred times faster.
+
+    Parameters
+    ----------
+    values : one a row; where the weight of some rows is zero, the mean is of the others.
+    """
+    code, leads = pd.factorize(rows.lead)
+    total, weight = np.bincount(code, rows.weight * values), np.bincount(code, rows.weight)
+    rng = np.random.default_rng(seed)
+    drawn = (np.bincount(rng.integers(0, len(leads), len(leads)), minlength=len(leads)) for _ in range(resamples))
+    means = [float(times @ total / mass) for times in drawn if (mass := times @ weight) > 0]
+    low, high = np.quantile(means, [0.025, 0.975]) if means else (np.nan, np.nan)
+    return Estimate(float(total.sum() / weight.sum()) if weight.sum() else float("nan"), float(low), float(high))
+
+
 def _draws(rows: Judged, seed: int, resamples: int) -> list[Floats]:
     code, leads = pd.factorize(rows.lead)
     rng = np.random.default_rng(seed)
@@ -197,16 +213,24 @@ def reliability_table(rows: Judged, bins: int = 10) -> pd.DataFrame:
     -------
     predicted, realised, low, high, leads.
     """
+    order = np.argsort(np.argsort(rows.log_odds, kind="stable"), kind="stable")
+    return reliability_of(rows, pd.Series(order * bins // len(order))).reset_index(drop=True)
+
+
+def reliability_of(rows: Judged, group: pd.Series) -> pd.DataFrame:
+    """The same for groups of any kind: one row a group, in the order of the groups; rows whose group is missing are in none.
+
+    Parameters
+    ----------
+    group : one value a row.
+    """
     p = sigmoid(rows.log_odds)
-    place = np.argsort(np.argsort(p, kind="stable"), kind="stable") * bins // len(p)
-    frame = pd.DataFrame({"bin": place, "p": p * rows.weight, "y": rows.converted * rows.weight, "w": rows.weight, "lead": rows.lead})
-    sums = frame.groupby("bin").agg(p=("p", "sum"), y=("y", "sum"), w=("w", "sum"), leads=("lead", "nunique"))
+    frame = pd.DataFrame({"p": p * rows.weight, "y": rows.converted * rows.weight, "w": rows.weight, "lead": rows.lead})
+    sums = frame.groupby(group.to_numpy()).agg(p=("p", "sum"), y=("y", "sum"), w=("w", "sum"), leads=("lead", "nunique"))
     rate, n, z = sums["y"] / sums["w"], sums["leads"], 1.96
     middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return pd.DataFrame({"predicted": sums["p"] / sums["w"], "realised": rate, "low": middle - half, "high": middle + half, "leads": n}).reset_index(
-        drop=True
-    )
+    return pd.DataFrame({"predicted": sums["p"] / sums["w"], "realised": rate, "low": middle - half, "high": middle + half, "leads": n})
 
 
 def gain_curve(rows: Judged, points: int = 101) -> pd.DataFrame:

@@ -57,6 +57,29 @@ def reliability(rows: Judged) -> Figure:
     return figure
 
 
+def segments(table: pd.DataFrame, most: int = 30) -> Figure:
+    """Predicted beside realised rate of the groups of leads that are furthest from chance; where calibration fails the interval is orange.
+
+    Parameters
+    ----------
+    table : see `models.segments.segments`.
+    """
+    shown = table.sort_values(["chance", "field", "segment"]).head(most).iloc[::-1].reset_index(drop=True)
+    figure, axes = _blank("Reliability of groups of leads", "share that converted (95 % interval)", "")
+    for fails, colour in ((False, _COLOURS[0]), (True, _COLOURS[1])):
+        some = shown[shown["fails"].astype(bool) == fails]
+        spread = np.clip(np.array([some["realised"] - some["low"], some["high"] - some["realised"]], dtype=float), 0, None)
+        axes.errorbar(some["realised"], some.index, xerr=spread, fmt="o", color=colour, capsize=2, label="fails" if fails else "holds")
+    axes.plot(shown["predicted"], shown.index, "|", color="0.2", markersize=10, label="predicted")
+    axes.set_yticks(shown.index, [_label(row.field, row.segment) for row in shown.itertuples()], fontsize=7)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _label(field: str, segment: str) -> str:
+    return field if field == segment else f"{field}: {segment[:30]}"
+
+
 def over_time(rows: Judged) -> Figure:
     """Mean probability beside the realised rate, night by night."""
     frame = pd.DataFrame({"night": rows.night, "predicted": sigmoid(rows.log_odds), "realised": rows.converted.astype(float)})

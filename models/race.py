@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -16,9 +16,11 @@ from features.labels import as_known, ripe
 from features.plan import Plan
 from models.backtest import Backtest, Fit, folds, run
 from models.baseline import PointsTable, fit_logistic, fit_points
-from models.calibration import Calibration, choose, log_loss_of
+from models.baserate import Following, follow
+from models.calibration import log_loss_of
+from models.choice import Choice, calibrated, choose
 from models.merit import with_merit
-from models.metrics import Estimate, evaluate, measures
+from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, fit_boosted
 from models.tuning import tune
 
@@ -35,10 +37,17 @@ class Learned:
     leader: str
     params: dict[str, Any]
     points: pd.DataFrame
+    choice: Choice = field(default_factory=Choice)
+    following: Following = field(default_factory=Following)
 
     def losses(self) -> dict[str, float]:
         """Every racer's log-loss on all nights it had not seen: the lowest leads."""
         return _losses(self.backtest)
+
+    def judged(self) -> Judged:
+        """The leader on nights it had not seen, calibrated as it is used, by what was known before them."""
+        odds = calibrated(self.backtest.log_odds[self.leader], self.backtest.rows["fold"].to_numpy(), self.choice.by_fold)
+        return self.backtest.judged(self.leader, self.following.applied(odds))
 
     def fold_metrics(self, fold: int) -> dict[str, float]:
         """The leader's figures on one fold."""
@@ -84,7 +93,8 @@ def learn(
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)
-    calibration = _calibrate(backtest, leader)
+    choice = _calibrate(backtest, leader, plan.timeline.gap, seed)
+    following = follow(backtest, leader, answered, choice, plan.timeline.gap, seed)
     progress(0.7, "measuring with intervals")
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
     progress(0.9, f"learning {leader} on everything ripe")
@@ -92,7 +102,7 @@ def learn(
     points = model if isinstance(model, PointsTable) else fit_points(answered, features)
     scorer = Scorer(
         model,
-        calibration,
+        choice.calibration,
         plan,
         tuple(features),
         pd.Timestamp(answered["as_of"].max()).to_pydatetime(),
@@ -100,8 +110,9 @@ def learn(
         float(np.average(answered["converted"].astype(float), weights=answered["weight"])),
         usual_values(answered, features),
         value,
+        following.days,
     )
-    return Learned(scorer, backtest, metrics, leader, params, points.table())
+    return Learned(scorer, backtest, metrics, leader, params, points.table(), choice, following)
 
 
 def _losses(backtest: Backtest) -> dict[str, float]:
@@ -109,9 +120,8 @@ def _losses(backtest: Backtest) -> dict[str, float]:
     return {name: log_loss_of(rows.converted, rows.log_odds, rows.weight) for name, rows in judged.items()}
 
 
-def _calibrate(backtest: Backtest, name: str) -> Calibration:
-    rows = backtest.judged(name)
-    return choose(rows.log_odds, rows.converted, rows.weight, backtest.rows["fold"].to_numpy())
+def _calibrate(backtest: Backtest, name: str, gap: timedelta, seed: int) -> Choice:
+    return choose(backtest.judged(name), backtest.rows["fold"].to_numpy(), np.timedelta64(gap), seed)
 
 
 def _thinned(backtest: Backtest) -> Backtest:

@@ -52,6 +52,20 @@ def rank(
     )
 
 
+def likely_tier(scores: pd.DataFrame) -> pd.Series:
+    """The tier of leads of which only some were scored: the third of ten scored leads of an owner who has forty is taken for the eleventh.
+
+    Parameters
+    ----------
+    scores : as_of, lead_id, owner_id, probability, open (how many leads the owner had that night), room (calls a night).
+    """
+    ordered = scores.sort_values(["probability", "lead_id"], ascending=[False, True])
+    owner = ordered.groupby(["as_of", "owner_id"], dropna=False)["lead_id"]
+    before = (owner.cumcount() + 0.5) / owner.transform("size") * ordered["open"]
+    nights = np.where(ordered["room"] > 0, before // np.maximum(ordered["room"], 1), len(TIERS) - 1).astype(int)
+    return pd.Series(np.array(TIERS, dtype=object)[np.minimum(nights, len(TIERS) - 1)], index=ordered.index).reindex(scores.index)
+
+
 def _drawn(owner: pd.Series, best: np.ndarray, drawn: np.ndarray, seed: int, as_of: datetime | None) -> np.ndarray:
     """For each owner, so many of the leads that did not make it by merit."""
     # Counted from the epoch and not by `timestamp()`, which would read the night in the machine's own zone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -19,7 +19,7 @@ from features.plan import Plan
 from features.problem import Problem
 from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
-from models.calibration import Calibration, sigmoid
+from models.calibration import Map, carried, restored, sigmoid
 from models.encoding import Encoder
 from models.merit import MeritedModel
 
@@ -159,10 +159,11 @@ class Scorer:
     known_until : the end of the extract it learned from. It may score any night after that, and no earlier one.
     usual : per feature, the median or most frequent value among the training leads: what a reason compares with.
     value : average amount of a won deal; None when no amounts are known.
+    recent_days : how far back the nights lie by which the base rate is followed, see `models.baserate`; 0: it is not followed.
     """
 
     model: Model
-    calibration: Calibration
+    calibration: Map
     plan: Plan
     features: tuple[Feature, ...]
     last_night: datetime
@@ -170,6 +171,7 @@ class Scorer:
     base_rate: float
     usual: dict[str, Any] = field(default_factory=dict)
     value: float | None = None
+    recent_days: int = 0
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """Calibrated log-odds."""
@@ -181,8 +183,11 @@ class Scorer:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
-        each = self.model.contributions(frame) * self.calibration.slope
-        return each.assign(bias=each["bias"] + self.calibration.intercept)
+        return carried(self.model.contributions(frame), self.calibration)
+
+    def shifted(self, by: float) -> Scorer:
+        """The same scorer after the base rate has moved: see `models.baserate.recent_shift`."""
+        return replace(self, calibration=self.calibration.shifted(by))
 
     def save(self, folder: Path) -> None:
         """Write scorer.json and the model's own files."""
@@ -198,6 +203,7 @@ class Scorer:
             "base_rate": self.base_rate,
             "usual": self.usual,
             "value": self.value,
+            "recent_days": self.recent_days,
         }
         (folder / "scorer.json").write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -214,7 +220,7 @@ class Scorer:
             raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
             MeritedModel.load(folder, _MODELS[stored["model"]].load(folder)),
-            Calibration(**stored["calibration"]),
+            restored(stored["calibration"]),
             Plan.from_dict(stored["plan"]),
             tuple(Feature(**one) for one in stored["features"]),
             datetime.fromisoformat(stored["last_night"]),
@@ -222,4 +228,5 @@ class Scorer:
             stored["base_rate"],
             stored["usual"],
             stored["value"],
+            stored.get("recent_days", 0),
         )

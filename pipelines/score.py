@@ -14,9 +14,11 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples
 from features.problem import Problem
+from models.baserate import Shift
 from models.ranking import rank
 from models.reasons import reasons
 from models.registry import Champion, Registry
+from pipelines.baserate import followed
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import publish_folder
 from pipelines.delivery.night import Night
@@ -45,8 +47,9 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         night = company.night(as_of)
         champion = fetch_champion(company, night if as_of else None)
         known = build_snapshot(company, champion, night)
+        champion, shift = follow_base_rate(company, champion, night)
         ranked = rank_leads(company, champion, known, night)
-        publish_night(company, ranked, night)
+        publish_night(company, ranked, night, shift)
         folder = write_lists(company, champion, night)
         return tell(company, ranked, night, folder, None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None)))
 
@@ -98,6 +101,15 @@ def _has_columns(company: Company, champion: Champion) -> None:
 
 
 @task(cache_policy=NO_CACHE)
+def follow_base_rate(company: Company, champion: Champion, night: datetime) -> tuple[Champion, Shift | None]:
+    """Move the champion's intercept to where the newest ripe nights are, if training found that this helps."""
+    if not champion.scorer.recent_days:
+        return champion, None
+    with step("Looking at the newest ripe nights"):
+        return followed(company, champion, night)
+
+
+@task(cache_policy=NO_CACHE)
 def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night: datetime) -> pd.DataFrame:
     """Probability, place, tier and reasons of every lead: the rows of the ledger."""
     scorer, settings = champion.scorer, company.settings
@@ -130,10 +142,10 @@ def _capacities(company: Company) -> dict[str, int]:
 
 
 @task(cache_policy=NO_CACHE)
-def publish_night(company: Company, ranked: pd.DataFrame, night: datetime) -> None:
-    """Replace the night in the ledger in one transaction."""
+def publish_night(company: Company, ranked: pd.DataFrame, night: datetime, shift: Shift | None) -> None:
+    """Replace the night in the ledger in one transaction, and what was added to its scores."""
     with step("Publishing the night"):
-        company.warehouse.publish_night(night, ranked)
+        company.warehouse.publish_night(night, ranked, (shift.value, shift.leads, shift.sentence) if shift else None)
 
 
 @task(cache_policy=NO_CACHE)
@@ -167,7 +179,7 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.horizon_days,
         settings.outcome.name,
         shown,
-        _belief(company, champion),
+        (*_belief(company, champion), *company.warehouse.shift(night)),
         company.warehouse.notices(),
     )
 
@@ -216,4 +228,5 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, 
         "expected conversions among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    return Report("score", facts, rows, (*([stale] if stale else []), *company.warehouse.notices()), refused=stale is not None)
+    notices = (*([stale] if stale else []), *company.warehouse.shift(night), *company.warehouse.notices())
+    return Report("score", facts, rows, notices, refused=stale is not None)

@@ -174,8 +174,9 @@ class Training(Section):
     """How the model is learned.
 
     `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
-    leakage screen flagged them. `min_conversions` is the smallest number of conversions worth learning from. `max_examples` and
-    `nights_per_lead` bound what is learned from: see `features.examples.training`.
+    leakage screen flagged them, `protected` those that are never used and by whose values the fairness table is made. `min_conversions` is the
+    smallest number of conversions worth learning from. `max_examples` and `nights_per_lead` bound what is learned from: see
+    `features.examples.training`.
     """
 
     every_days: Days = 7
@@ -186,6 +187,7 @@ class Training(Section):
     folds: int = Field(default=4, ge=2)
     trials: int = Field(default=8, ge=0)
     allow: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
     seed: int = 7
 
 

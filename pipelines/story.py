@@ -10,6 +10,7 @@ from features import examples
 from features.problem import Problem
 from models.reasons import fields, reasons
 from models.registry import Registry
+from pipelines.baserate import followed
 from pipelines.company import open_company
 from pipelines.report import Report
 from pipelines.settings import Settings
@@ -29,6 +30,7 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
         known = known.filter(known.lead_id == lead).execute()
+        champion, _ = followed(company, champion, night)
         history = company.warehouse.histories(night)
     if known.empty:
         raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")

@@ -18,14 +18,16 @@ from features.labels import first_wins, ripe
 from features.plan import Plan
 from features.problem import Problem
 from features.proxies import Finding, screen
-from models import plots
+from models import fairness, plots, segments
 from models.card import model_card
 from models.gate import Decision, decide
 from models.metrics import Judged
 from models.race import Learned, learn
+from models.ranking import TIERS
 from models.reasons import fields
 from models.registry import Champion, Registry, Training
 from pipelines.company import Company, open_company
+from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import read_settings
@@ -40,6 +42,19 @@ class Study:
     frame: pd.DataFrame
     counts: dict[str, int]
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How groups of leads fared on later nights: where calibration fails, and what the lists did to those who are protected."""
+
+    segments: pd.DataFrame
+    fairness: pd.DataFrame
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Both tables in words."""
+        return segments.sentence(self.segments), *fairness.sentences(self.fairness)
 
 
 @flow(name="train")
@@ -62,16 +77,19 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         audit_truncation(company, study)
         study = screen_fields(company, study)
         learned = learn_models(company, study)
+        evidence = look_at_groups(company, study, learned)
         decision = challenge_champion(company, learned, past=as_of is not None)
-        version = register(company, study, learned, decision)
-        return tell(company, study, learned, decision, version)
+        version = register(company, study, learned, evidence, decision)
+        return tell(company, study, learned, evidence, decision, version)
 
 
 @task(cache_policy=NO_CACHE)
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    plan = examples.plan_from(company.crm, settings.timeline, company.attributes, settings.outcome.closed_statuses)
+    protected = protected_attributes(company)
+    learnable = tuple(attribute for attribute in company.attributes if attribute not in protected)
+    plan = examples.plan_from(company.crm, settings.timeline, learnable, settings.outcome.closed_statuses)
     past = company.past_nights()
     nights = company.nights(*past)
     with step("Building the features of past nights"):
@@ -144,6 +162,17 @@ def _average_amount(company: Company) -> float | None:
 
 
 @task(cache_policy=NO_CACHE)
+def look_at_groups(company: Company, study: Study, learned: Learned) -> Evidence:
+    """Judge the leader on later nights group by group: tier, owner team, every category, and what is protected."""
+    judged, seed = learned.judged(), company.settings.training.seed
+    with step("Looking at groups of leads"):
+        categories = {feature.field: feature.name for feature in study.features if feature.kind == "category"}
+        groups = groups_of(company, judged, study.frame, categories, study.plan)
+        listed = (groups["tier"] == TIERS[0]).to_numpy()
+        return Evidence(segments.segments(judged, groups), fairness.fairness(judged, listed, protected_of(company, judged), seed))
+
+
+@task(cache_policy=NO_CACHE)
 def challenge_champion(company: Company, learned: Learned, past: bool) -> Decision:
     """Let champion and challenger score the same later rows; the first model is promoted for want of another.
 
@@ -155,6 +184,9 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
+    forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
+    if forbidden:
+        return Decision(True, (f"the champion learned from {', '.join(forbidden)}, which is protected by now",))
     with step("Comparing with the champion on the same nights"):
         return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
 
@@ -176,7 +208,7 @@ def _same_rows(company: Company, learned: Learned, champion: Champion) -> tuple[
 
 
 @task(cache_policy=NO_CACHE)
-def register(company: Company, study: Study, learned: Learned, decision: Decision) -> str:
+def register(company: Company, study: Study, learned: Learned, evidence: Evidence, decision: Decision) -> str:
     """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
     rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
     leader, scorer = rows[learned.leader], learned.scorer
@@ -203,13 +235,21 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                 "gain": plots.gain(rows),
                 "lift": plots.lift(rows),
                 "reliability": plots.reliability(leader),
+                "segments": plots.segments(evidence.segments),
                 "score_over_time": plots.over_time(leader),
                 "importance": plots.importance(moved),
             },
             texts={
                 "model_card.md": model_card(
-                    learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
+                    learned,
+                    study.counts,
+                    [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)],
+                    decision.reasons,
+                    evidence.sentences,
                 ),
+                "segments.csv": evidence.segments.to_csv(index=False),
+                "fairness.csv": evidence.fairness.to_csv(index=False),
+                "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
                 "points_table.csv": learned.points.to_csv(index=False),
             },
             tags={
@@ -235,7 +275,7 @@ def _sampled(study: Study) -> list[str]:
     return [f"Of {every:,} examples {kept:,} were learned from, one night in {weight:.0f} of each lead, each counting {weight:.0f}."] * (weight > 1)
 
 
-def tell(company: Company, study: Study, learned: Learned, decision: Decision, version: str) -> Report:
+def tell(company: Company, study: Study, learned: Learned, evidence: Evidence, decision: Decision, version: str) -> Report:
     """The training in words, and as artifacts beside the run."""
     shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
     rows = tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
@@ -255,6 +295,10 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
         _why_leader(learned),
+        f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
+        f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
+        f"nights {learned.following.because}.",
+        *evidence.sentences,
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
         *learned.backtest.skipped,

@@ -60,6 +60,7 @@ _KEPT = {
         "lag_hours": "DOUBLE",
         "newest_cursor": "TIMESTAMP",
     },
+    "shifts": {"as_of": "TIMESTAMP PRIMARY KEY", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "notices": {"sentence": "VARCHAR"},
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
@@ -179,12 +180,13 @@ class Warehouse:
         """Every score of every night."""
         return self.ibis.table("ledger")
 
-    def publish_night(self, as_of: datetime, scores: pd.DataFrame) -> None:
+    def publish_night(self, as_of: datetime, scores: pd.DataFrame, shift: tuple[float, int, str] | None = None) -> None:
         """Replace one night of the ledger, whole, in one transaction.
 
         Parameters
         ----------
         scores : the columns of the ledger; `reasons` as lists. Written in the order of the ranks, so that equal nights are equal bytes.
+        shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
         """
         night = scores.sort_values(["rank", "lead_id"]).assign(reasons=lambda t: [json.dumps(r, ensure_ascii=False) for r in t["reasons"]])
         night = night[list(_LEDGER)]
@@ -193,10 +195,17 @@ class Warehouse:
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * FROM night_to_publish")
             self.raw.unregister("night_to_publish")
+            self.raw.execute("DELETE FROM shifts WHERE as_of = ?", [as_of])
+            if shift:
+                self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?)", [as_of, *shift])
 
     def read_night(self, as_of: datetime) -> pd.DataFrame:
         """One night of the ledger in the order of the ranks; empty when it was never scored."""
         return self.raw.execute("SELECT * FROM ledger WHERE as_of = ? ORDER BY rank, lead_id", [as_of]).df()
+
+    def shift(self, as_of: datetime) -> tuple[str, ...]:
+        """By how much the scores of a night were shifted and why, in a sentence; empty when they were not."""
+        return tuple(sentence for (sentence,) in self.raw.execute("SELECT sentence FROM shifts WHERE as_of = ?", [as_of]).fetchall())
 
     def last_probabilities(self, before: datetime) -> pd.Series:
         """Each lead's probability on the newest night before another: the base of "change since the last night"."""

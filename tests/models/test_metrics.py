@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from models.metrics import Estimate, Judged, evaluate, gain_curve, measures, paired, reliability_table
+from models.metrics import Estimate, Judged, average, evaluate, gain_curve, measures, paired, reliability_table
 
 Row = tuple[bool, float, float]
 # Few distinct scores and weights, so that ties are the rule.
@@ -155,6 +155,19 @@ def test_a_difference_is_one_minus_the_other() -> None:
     assert found["log_loss"].value == pytest.approx(_value(good, "log_loss") - math.log(2))
     assert found["log_loss"].low < found["log_loss"].value < found["log_loss"].high < 0
     assert found["roc_auc"].value == pytest.approx(_value(good, "roc_auc") - 0.5)
+
+
+def test_a_mean_has_the_interval_that_the_same_draws_give_to_a_difference() -> None:
+    good = _noisy(4, each=3)
+    blind = _judged(good.converted, np.zeros(len(good.lead)), lead=list(good.lead))
+    losses = [np.logaddexp(0, rows.log_odds) - rows.converted * rows.log_odds for rows in (good, blind)]
+    found, expected = average(losses[0] - losses[1], good), paired(good, blind, ("log_loss",))["log_loss"]
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+
+
+def test_the_mean_of_nobody_is_unknown() -> None:
+    rows = _judged([1, 0], [1.0, 0.0], weight=0.0)
+    assert all(math.isnan(value) for value in vars(average(np.ones(2), rows)).values())
 
 
 def test_reliability_counts_leads_and_not_snapshots() -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from models import plots
 from models.metrics import Judged, gain_curve, reliability_table
+from models.segments import segments
 
 RNG = np.random.default_rng(6)
 ODDS = RNG.normal(-1, 1.5, 600)
@@ -19,10 +20,12 @@ WON = RNG.random(600) < 1 / (1 + np.exp(-ODDS))
 ROWS = Judged(WON, ODDS, np.ones(600), np.array([f"L{n}" for n in range(600)], dtype=object), NIGHTS)
 RACERS = {"points table": ROWS, "boosted trees": ROWS}
 MOVED = pd.DataFrame({"bias": [-2.0, -2.0], "e-mail opens": [0.4, -0.6], "source": [0.1, 0.1]})
+GROUPS = segments(ROWS, pd.DataFrame({"source": np.where(np.arange(600) % 3, "web", "ads"), "tier": np.where(WON, "A", "E")}))
 PICTURES = {
     "gain": plots.gain(RACERS),
     "lift": plots.lift(RACERS),
     "reliability": plots.reliability(ROWS),
+    "segments": plots.segments(GROUPS),
     "over time": plots.over_time(ROWS),
     "importance": plots.importance(MOVED),
 }
@@ -33,7 +36,7 @@ def test_every_picture_has_a_title_and_axes_in_words_and_can_be_drawn(name: str)
     (axes,) = PICTURES[name].axes
     assert axes.get_title()
     assert axes.get_xlabel()
-    assert axes.get_ylabel() or name == "importance"
+    assert axes.get_ylabel() or name in ("importance", "segments")
     PICTURES[name].savefig(drawn := BytesIO(), format="png")
     assert drawn.getvalue().startswith(b"\x89PNG")
 
@@ -62,6 +65,21 @@ def test_reliability_shows_predicted_against_realised() -> None:
     (points,) = [c.lines[0] for c in PICTURES["reliability"].axes[0].containers]
     np.testing.assert_array_equal(points.get_xdata(), table["predicted"])
     np.testing.assert_array_equal(points.get_ydata(), table["realised"])
+
+
+def test_groups_whose_calibration_fails_stand_apart() -> None:
+    # The tier was made from the outcome: no honest prediction holds in it.
+    holds, fails = PICTURES["segments"].axes[0].containers
+    table = GROUPS.set_index("segment")["realised"]
+    assert sorted(fails.lines[0].get_xdata()) == sorted(table[["A", "E"]])
+    assert sorted(holds.lines[0].get_xdata()) == sorted(table[["web", "ads", "all leads"]])
+    labels = {label.get_text() for label in PICTURES["segments"].axes[0].get_yticklabels()}
+    assert labels == {"all leads", "source: web", "source: ads", "tier: A", "tier: E"}
+
+
+def test_without_a_group_large_enough_the_picture_is_empty() -> None:
+    few = ROWS.of(np.arange(600) < 10)
+    assert plots.segments(segments(few, pd.DataFrame(index=range(10)))).axes[0].get_yticks().size == 0
 
 
 def test_over_time_shows_the_mean_of_each_night() -> None:

@@ -52,6 +52,17 @@ def test_the_figures_are_those_of_the_backtest(learned: Learned) -> None:
     assert learned.fold_metrics(0)["roc_auc"] == pytest.approx(roc_auc_score(rows["converted"][first], odds[first]))
 
 
+def test_the_leader_is_judged_as_it_is_used(learned: Learned) -> None:
+    said, fold = learned.judged().log_odds, learned.backtest.rows["fold"].to_numpy()
+    plain = learned.backtest.log_odds[learned.leader]
+    for number in (0, 1):
+        known = learned.choice.by_fold.get(number)
+        expected = plain[fold == number] if known is None else known.apply(plain[fold == number])
+        moved = learned.following.shift[fold == number] if learned.scorer.recent_days else 0.0
+        assert said[fold == number] == pytest.approx(expected + moved)
+    assert learned.scorer.calibration == learned.choice.calibration
+
+
 def test_the_challenger_learned_everything_ripe_and_knows_until_when(learned: Learned) -> None:
     scorer = learned.scorer
     assert scorer.last_night == datetime(2025, 7, 23, 2)

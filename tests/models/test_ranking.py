@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.ranking import rank
+from models.ranking import likely_tier, rank
 
 MONDAY, TUESDAY = datetime(2025, 3, 3, 2), datetime(2025, 3, 4, 2)
 Row = tuple[str, float, str | None]
@@ -158,3 +158,18 @@ def test_an_owner_who_makes_no_calls_has_no_night_that_any_lead_fits_into() -> N
 
 def test_a_share_of_capacity_is_not_one_call_short() -> None:
     assert rank(_anns(200), {"ann": 50}, explore=0.58)["explored"].sum() == 29
+
+
+def test_where_all_leads_were_scored_the_likely_tier_is_the_tier() -> None:
+    scores = pd.concat([_anns(13), _scores([("X1", 0.9, "bob"), ("X2", 0.8, "bob")])], ignore_index=True)
+    ranked = rank(scores, {"ann": 3, "bob": 0}).set_index("lead_id")
+    some = scores.assign(as_of=MONDAY, open=[13] * 13 + [2] * 2, room=[3] * 13 + [0] * 2)
+    assert likely_tier(some).tolist() == ranked["tier"][scores["lead_id"]].tolist()
+
+
+def test_of_a_few_scored_leads_each_stands_for_as_many_of_the_others() -> None:
+    # Two of ann's eighty leads were scored: they stand for places 20 and 60.
+    some = _anns(2).assign(as_of=MONDAY, open=80, room=25)
+    assert likely_tier(some.iloc[::-1]).to_dict() == {1: "C", 0: "A"}
+    nobodys = _scores([("L1", 0.5, None)]).assign(as_of=MONDAY, open=10, room=5)
+    assert likely_tier(nobodys).tolist() == ["B"]

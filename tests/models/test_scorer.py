@@ -16,7 +16,7 @@ import pytest
 from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
 from models.baseline import fit_logistic, fit_points
-from models.calibration import Calibration, sigmoid
+from models.calibration import Calibration, Knots, sigmoid
 from models.scorer import DEFAULTS, BoostedModel, Model, Scorer, early_stopped, fit_boosted, settings_of
 
 FRAME = learnable.examples(leads=200, weeks=6)
@@ -53,6 +53,23 @@ def test_what_is_stored_is_text_and_comes_back_whole(name: str, tmp_path: Path) 
     rows = pd.concat([FRAME, STRANGE], ignore_index=True)
     np.testing.assert_array_equal(back.log_odds(rows), scorer.log_odds(rows))
     assert replace(back, model=scorer.model) == scorer
+
+
+def test_a_calibration_of_knots_and_what_follows_the_base_rate_are_stored_too(tmp_path: Path) -> None:
+    scorer = replace(_scorer(MODELS["logistic"]), calibration=Knots("isotonic", (-2.0, 0.5), (-2.5, 0.25)), recent_days=90)
+    scorer.save(tmp_path)
+    back = Scorer.load(tmp_path)
+    assert (back.calibration, back.recent_days) == (scorer.calibration, 90)
+    assert back.shifted(-0.5).log_odds(FRAME) == pytest.approx(scorer.log_odds(FRAME) - 0.5)
+
+
+def test_a_scorer_of_an_older_version_is_read(tmp_path: Path) -> None:
+    _scorer(MODELS["logistic"]).save(tmp_path)
+    stored = json.loads((tmp_path / "scorer.json").read_text(encoding="utf-8"))
+    del stored["recent_days"], stored["calibration"]["bend"]
+    (tmp_path / "scorer.json").write_text(json.dumps(stored), encoding="utf-8")
+    back = Scorer.load(tmp_path)
+    assert (back.calibration, back.recent_days) == (Calibration(0.8, -0.3), 0)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from conftest import MadeUp
 from mlflow.entities import Run
@@ -52,10 +53,16 @@ def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
     parent, _ = _runs(company.config)
     client = _client(company.config)
     names = {file.path for folder in ("", "plots") for file in client.list_artifacts(parent.info.run_id, folder)}
-    assert {f"plots/{name}.png" for name in ("gain", "lift", "reliability", "score_over_time", "importance")} <= names
+    assert {f"plots/{name}.png" for name in ("gain", "lift", "reliability", "segments", "score_over_time", "importance")} <= names
     card = Path(client.download_artifacts(parent.info.run_id, "model_card.md")).read_text(encoding="utf-8")
     assert "**Backtest**, on later nights and on leads that the past did not hold" in card
     assert "'contract_number' (leads) is not used" in card
+    assert "**Groups.** On the same nights:\n- Calibration " in card
+    tables = {name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv")) for name in ("segments", "calibration", "fairness")}
+    assert {"tier", "owner team", "source", "account's industry"} <= set(tables["segments"]["field"])
+    assert (tables["segments"]["low"] <= tables["segments"]["realised"]).all()
+    assert tables["calibration"]["candidate"].tolist() in ([], ["identity", "sigmoid", "beta", "isotonic", "Venn-Abers", "spline"])
+    assert tables["fairness"].empty
     assert re.fullmatch(r"[0-9a-f]{16}", parent.data.tags["dataset_digest"])
     model = mlflow.models.get_model_info("models:/leadscore/1")
     assert "lead_age_days" in model.signature.inputs.input_names()
@@ -69,8 +76,6 @@ def test_the_model_is_stored_without_pickle_and_serves_the_same_scores(company: 
     assert not [path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:1] == b"\x80"]
     example = json.loads((folder / "input_example.json").read_text(encoding="utf-8"))
     served = mlflow.pyfunc.load_model("models:/leadscore/1")
-    import pandas as pd
-
     frame = pd.DataFrame(**example)
     assert served.predict(frame) == pytest.approx(registry.champion().scorer.probability(frame))
 

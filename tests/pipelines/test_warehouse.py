@@ -93,6 +93,14 @@ def test_publishing_again_replaces_that_night_and_no_other(warehouse: Warehouse)
     ]
 
 
+def test_a_nights_shift_is_replaced_with_it(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5}), (-0.2, 40, "All log-odds are shifted by -0.20."))
+    warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.6}), (0.1, 50, "All log-odds are shifted by +0.10."))
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.4}), (-0.3, 45, "All log-odds are shifted by -0.30."))
+    warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.7}))
+    assert (warehouse.shift(MONDAY), warehouse.shift(TUESDAY)) == (("All log-odds are shifted by -0.30.",), ())
+
+
 def test_a_night_that_cannot_be_written_whole_leaves_the_old_one(warehouse: Warehouse) -> None:
     warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5}))
     twice = pd.concat([_scores(MONDAY, {"L2": 0.5}), _scores(MONDAY, {"L2": 0.5})], ignore_index=True)
