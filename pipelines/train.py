@@ -14,10 +14,9 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
 from features.feature import Feature
-from features.labels import first_wins
 from features.plan import Plan
 from features.problem import Problem
-from features.proxies import Finding, screen
+from features.screen import Screening, screen
 from models import plots
 from models.card import model_card
 from models.gate import Decision, decide
@@ -39,7 +38,7 @@ class Study:
     features: tuple[Feature, ...]
     frame: pd.DataFrame
     counts: dict[str, int]
-    findings: tuple[Finding, ...] = ()
+    screening: Screening = Screening()
 
 
 @flow(name="train")
@@ -116,16 +115,13 @@ def audit_truncation(company: Company, study: Study) -> None:
 @task(cache_policy=NO_CACHE)
 def screen_fields(company: Company, study: Study) -> Study:
     """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
-    training = company.settings.training
+    training, now = company.settings.training, company.as_extracted()
     with step("Looking for fields that know the outcome"):
-        customers = first_wins(company.crm).lead_id.execute().tolist()
-        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=customers))
-    refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
-    kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
-    plan = replace(study.plan, attributes=kept)
+        screening = screen(now.crm, now.night(None), study.frame, study.plan, training.allow, training.seed)
+    plan = replace(study.plan, attributes=screening.kept(study.plan.attributes))
     features = examples.features_of(plan)
     columns = ["lead_id", "as_of", "converted", "weight", *(feature.name for feature in features)]
-    return replace(study, plan=plan, features=features, frame=study.frame[columns], findings=findings)
+    return replace(study, plan=plan, features=features, frame=study.frame[columns], screening=screening)
 
 
 @task(cache_policy=NO_CACHE)
@@ -206,16 +202,17 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                 "importance": plots.importance(moved),
             },
             texts={
-                "model_card.md": model_card(
-                    learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
-                ),
+                "model_card.md": model_card(learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons),
+                "leakage.csv": study.screening.table().to_csv(index=False),
                 "points_table.csv": learned.points.to_csv(index=False),
             },
             tags={
                 "gate": "promoted" if decision.promote else "refused",
                 "dataset_digest": digest(study.frame),
                 "reasons": "; ".join(decision.reasons),
+                "fields_refused": ", ".join(finding.field for finding in study.screening.leading if not finding.allowed),
             },
+            counts=study.screening.counts,
         )
         registry = Registry(company.settings.tracking_uri)
         version = registry.log(training)
@@ -254,7 +251,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
         _why_leader(learned),
-        *(finding.sentence for finding in study.findings),
+        *study.screening.sentences,
         *company.warehouse.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
