@@ -9,7 +9,7 @@ what remains is innocent. Source: Pan et al. (2020), Adversarial validation appr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -35,14 +35,22 @@ class Trial:
 
     Parameters
     ----------
-    auc : ROC AUC of telling past leads from tonight's by all fields, on leads it had not seen; 0.5 when they are alike or too few.
-    by : the fields it went by, most telling first, with the AUC that is lost without them.
-    findings : those of them that know the outcome.
+    findings : the fields that know the outcome, in the order in which they were accused.
+    auc : ROC AUC of telling past leads from tonight's by the others, on leads it had not seen; 0.5 when they are alike or too few.
+    by : the fields it then goes by, most telling first, with the AUC that is lost without them.
     """
 
     auc: float = 0.5
     by: tuple[tuple[str, float], ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """How far tonight's leads are from past ones, as a line of a report."""
+        by = ", ".join(name for name, _ in self.by[:3]) or "no field by itself"
+        return (
+            f"Leads of past nights can be told from tonight's (ROC AUC {self.auc:.2f}), by {by}: the world moves, and nothing is left out for that."
+        )
 
 
 def adversary(nights: Nights, attributes: Sequence[Attribute], seed: int = 7) -> Trial:
@@ -58,17 +66,14 @@ def adversary(nights: Nights, attributes: Sequence[Attribute], seed: int = 7) ->
         return Trial()
     sample = _drawn(nights, seed)
     suspects, findings = list(attributes), []
-    first: _Classifier | None = None
     while suspects:
         classifier = _Classifier(sample, suspects, seed)
-        first = first or classifier
         accused = classifier.accused()
         if accused is None:
-            break
+            return Trial(classifier.auc(classifier.score), classifier.by(), tuple(findings))
         findings.append(accused[1])
         suspects.remove(accused[0])
-    assert first is not None
-    return Trial(first.auc(first.score), first.by(), tuple(findings))
+    return Trial(findings=tuple(findings))
 
 
 def _drawn(nights: Nights, seed: int) -> Nights:
@@ -93,7 +98,12 @@ class _Classifier:
 
     def _fitted(self, rows: np.ndarray, seed: int) -> HistGradientBoostingClassifier:
         trees = HistGradientBoostingClassifier(
-            max_iter=40, max_leaf_nodes=8, min_samples_leaf=20, early_stopping=False, categorical_features="all", random_state=seed
+            max_iter=40,
+            max_leaf_nodes=8,
+            min_samples_leaf=20,
+            early_stopping=False,
+            categorical_features=range(self.codes.shape[1]),
+            random_state=seed,
         )
         return trees.fit(self.codes[rows], self.past[rows])
 
@@ -127,8 +137,8 @@ class _Classifier:
     def accused(self) -> tuple[Attribute, Finding] | None:
         """The field without which the score would promise the most, where the score knows the outcome."""
         promises = {ending: self.promise(self.score, ending) for ending in self.nights.endings()}
-        ending = min(promises, key=lambda one: promises[one])
-        if promises[ending] >= self.nights.limits.promise:
+        ending = min(promises, key=lambda one: promises[one], default=None)
+        if ending is None or promises[ending] >= self.nights.limits.promise:
             return None
         rises = [self.promise(self._without(n), ending) - promises[ending] for n in range(len(self.attributes))]
         worst = int(np.argmax(rises))

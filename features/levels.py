@@ -23,6 +23,10 @@ def levels(values: pd.Series) -> np.ndarray:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values) and values.nunique() > _LEVELS:
         cut = pd.qcut(values, _QUANTILES, duplicates="drop")
         return cut.astype("string").fillna(MISSING).to_numpy(dtype=object)
-    text = values.astype("string").str.strip().fillna(MISSING)
-    common = text.value_counts().index[:_LEVELS]
-    return text.where(text.isin([*common, MISSING]), "other").to_numpy(dtype=object)
+    codes, names = pd.factorize(values)
+    # The words of each value once, however many rows hold it.
+    words = pd.Series(names).astype("string").str.strip().fillna(MISSING)
+    counts = pd.Series(np.bincount(codes[codes >= 0], minlength=len(words))).groupby(words.to_numpy(dtype=object)).sum()
+    common = counts.drop(MISSING, errors="ignore").sort_values(ascending=False, kind="stable").index[:_LEVELS]
+    kept = words.where(words.isin([*common, MISSING]), "other").to_numpy(dtype=object)
+    return np.append(kept, MISSING)[codes]

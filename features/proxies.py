@@ -41,7 +41,7 @@ class Thresholds:
     Parameters
     ----------
     explained : share of the outcome's log-loss one field may remove on its own. 0.25: on the X Education set `Lead Quality` removes 0.28
-        and `Tags` 0.53 while the strongest honest field, minutes on the website, removes 0.17.
+        and `Tags` 0.54 while the strongest honest field, minutes on the website, removes 0.17.
     explained_if_named : the same for a field whose name says that it is overwritten as the lead goes along ("last", "tags", "score").
     filled_ended : a field that is rarely filled, and whose filled leads ended in one way at this rate or more, was filled afterwards. 0.9: made-up
         contract numbers and all twelve columns of Olist's deals reach 1.0.

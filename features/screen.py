@@ -25,6 +25,9 @@ from features.plan import Attribute, Plan
 from features.population import open_leads
 from features.proxies import proxies
 
+_ROWS = 200_000
+_TOLD = 0.65
+
 
 @dataclass(frozen=True)
 class Screening:
@@ -34,7 +37,7 @@ class Screening:
     ----------
     findings : one for each field and method that accuses it.
     notices : what is worth a word and no accusation: drift, and values that replay keeps from past nights.
-    auc : how well past leads can be told from tonight's, by all screened fields: 0.5 is not at all.
+    auc : how well past leads can be told from tonight's, by the fields that no other method accuses: 0.5 is not at all.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -61,8 +64,7 @@ class Screening:
 
     def kept(self, attributes: Sequence[Attribute]) -> tuple[Attribute, ...]:
         """The fields that are used: not accused, or allowed."""
-        refused = {(finding.origin, finding.field) for finding in self.findings if not finding.allowed}
-        return tuple(attribute for attribute in attributes if (attribute.origin, attribute.name) not in refused)
+        return tuple(_without(attributes, [finding for finding in self.findings if not finding.allowed]))
 
     def table(self) -> pd.DataFrame:
         """Every finding of every method: field, origin, method, evidence, advice, used."""
@@ -83,23 +85,37 @@ def screen(crm: Crm, tonight: datetime, examples: pd.DataFrame, plan: Plan, allo
     allow : names the user insists on; they are reported, and marked as allowed.
     seed : of every draw.
     """
-    suspects = [attribute for attribute in plan.attributes if attribute.known == "today"]
     findings, notices = aftermath(crm, plan.attributes)
-    trial_auc = 0.5
+    suspects, auc = [attribute for attribute in plan.attributes if attribute.known == "today"], 0.5
     if suspects:
-        nights = Nights(_past(crm, examples, suspects, plan), _tonight(crm, tonight, replace(plan, attributes=tuple(suspects))))
-        findings += proxies(_one_each(nights.past), suspects, seed)
-        found = shifts(nights, suspects)
-        findings += [accusation(one) for one in found if one.accused(nights.limits)]
-        trial = adversary(nights, suspects, seed)
+        past, nights = compared(crm, tonight, examples, plan, suspects)
+        moved = shifts(nights, suspects)
+        findings += [*proxies(past, suspects, seed), *(accusation(one) for one in moved if one.accused(nights.limits))]
+        # What is accused already would hide the rest from a classifier.
+        trial = adversary(nights, _without(suspects, findings), seed)
         findings += trial.findings
-        trial_auc = trial.auc
-        accused = {(finding.origin, finding.field) for finding in findings}
-        drifted = [one for one in found if one.excess > nights.limits.drift]
-        notices += [drift(one) for one in drifted if (one.attribute.origin, one.attribute.name) not in accused]
+        innocent = _without(suspects, findings)
+        notices += [drift(one) for one in moved if one.excess > nights.limits.drift and one.attribute in innocent]
+        notices += [trial.sentence] * (trial.auc > _TOLD)
+        auc = trial.auc
     order = {(attribute.origin, attribute.name): place for place, attribute in enumerate(plan.attributes)}
     findings.sort(key=lambda finding: (order[finding.origin, finding.field], METHODS.index(finding.method)))
-    return Screening(tuple(replace(finding, allowed=finding.field in allow) for finding in findings), tuple(notices), trial_auc)
+    return Screening(tuple(replace(finding, allowed=finding.field in allow) for finding in findings), tuple(notices), auc)
+
+
+def compared(crm: Crm, tonight: datetime, examples: pd.DataFrame, plan: Plan, suspects: Sequence[Attribute]) -> tuple[pd.DataFrame, Nights]:
+    """What the methods look at: past leads, one row each, for `proxies`; past nights beside tonight for `likeness` and `adversary`."""
+    past = _past(crm, examples, suspects, plan)
+    one_each = past.drop_duplicates("lead_id")
+    came = one_each["as_of"] - pd.to_timedelta(one_each["lead_age_days"], unit="D")
+    # Today's value is the same on every night of a lead, so that every k-th night tells as much.
+    nights = Nights(past.iloc[:: -(-len(past) // _ROWS)], _tonight(crm, tonight, replace(plan, attributes=tuple(suspects))))
+    return one_each.assign(created_at=came), nights
+
+
+def _without(attributes: Sequence[Attribute], findings: Sequence[Finding]) -> list[Attribute]:
+    accused = {(finding.origin, finding.field) for finding in findings}
+    return [attribute for attribute in attributes if (attribute.origin, attribute.name) not in accused]
 
 
 def _past(crm: Crm, examples: pd.DataFrame, suspects: Sequence[Attribute], plan: Plan) -> pd.DataFrame:
@@ -113,9 +129,3 @@ def _tonight(crm: Crm, tonight: datetime, plan: Plan) -> pd.DataFrame:
     night = ibis.memtable({"as_of": [tonight]}, schema={"as_of": "timestamp(6)"})
     known = profile.table(crm, open_leads(crm, night, plan), plan)
     return known.order_by("lead_id").execute()
-
-
-def _one_each(past: pd.DataFrame) -> pd.DataFrame:
-    """Today's value of a field is the same on every night of a lead."""
-    one = past.drop_duplicates("lead_id")
-    return one.assign(created_at=one["as_of"] - pd.to_timedelta(one["lead_age_days"], unit="D"))
