@@ -2,10 +2,10 @@
 
     make bench NAME=leakage
 
-Nothing is declared: fields that never change (`fixed_at_creation`) are screened like all others, so that every honest field is at stake. To the three
-traps of a made-up company the harder one adds three of other kinds, and three honest fields that differ between past nights and tonight for
-reasons of their own. In real companies the traps are those that their publishers' descriptions name, and Maven's account fields, which are filled in for
-every closed deal and a third of the open ones.
+Nothing is declared: fields that never change (`fixed_at_creation`) are screened like all others, so that every honest field is at stake. To the
+three traps of a made-up company the harder one adds three of other kinds, and three honest fields that differ between past nights and tonight for
+reasons of their own. In real companies the traps are those that their publishers' descriptions name, and Maven's account fields, which are filled
+in for every closed deal and a third of the open ones.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def adversary(nights: Nights, attributes: Sequence[Attribute], seed: int = 7) ->
     if len(nights.tonight) < nights.limits.leads or not nights.endings() or not attributes:
         return Trial()
     sample = _drawn(nights, seed)
-    suspects, findings = list(attributes), []
+    suspects = list(attributes)
+    findings: list[Finding] = []
     while suspects:
         classifier = _Classifier(sample, suspects, seed)
         accused = classifier.accused()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from features.plan import Origin
+
 Method = Literal["null-ness", "power", "name", "history", "tonight", "adversary"]
 METHODS: tuple[Method, ...] = ("null-ness", "power", "name", "history", "tonight", "adversary")
 """In the order in which they are told: the evidence that is easiest to check comes first."""
@@ -29,7 +31,7 @@ class Finding:
     """
 
     field: str
-    origin: str
+    origin: Origin
     method: Method
     evidence: str
     advice: str

@@ -110,9 +110,10 @@ class Nights:
     def promise(self, then: np.ndarray, now: np.ndarray, ending: Ending) -> float:
         """Endings that tonight's levels stand for, over those that they should; 1 where the difference may be chance.
 
-        A level stands for the rate at which its leads ended over the rate that is usual at their ages and in their time (indirect
-        standardisation): a count that grows with age, and a form that was replaced, tell when a lead came in and not how it ended. The promise must be short among all leads, and among those that are old enough to have been there on the
-        newest training night: what the company has changed since, a new form, a channel given up, shows in the younger ones alone.
+        A level stands for the rate at which its leads ended over the rate that is usual at their ages and in their time (indirect standardisation):
+        a count that grows with age, and a form that was replaced, tell when a lead came in and not how it ended. The promise must be short among
+        all leads, and among those that are old enough to have been there on the newest training night: what the company has changed since, a new
+        form, a channel given up, shows in the younger ones alone.
         """
         ended = (self.past["ending"] == ending).to_numpy(dtype=float)
         usual, tonight = self._usual(ended)
@@ -158,7 +159,7 @@ def shift(nights: Nights, attribute: Attribute) -> Shift:
     leads = nights.past["lead_id"][nights.newest].nunique()
     chance = (len(names) - 1) / (8 * np.log(2)) * (1 / leads + 1 / len(now))
     promises = {ending: nights.promise(then, now, ending) for ending in nights.endings()}
-    ending = min(promises, key=lambda one: promises[one], default="won")
+    ending: Ending = min(promises, key=lambda one: promises[one], default="won")
     return Shift(
         attribute,
         distance,
@@ -181,7 +182,7 @@ def accusation(found: Shift) -> Finding:
     """What is held against a field that promises tonight's leads too little."""
     evidence = (
         f"it is filled for {found.filled_then:.0%} of the leads of past nights and {found.filled_tonight:.0%} of tonight's (Jensen-Shannon distance "
-        f"{found.distance:.2f}), and by its values tonight's leads would {_ENDS[found.ending]} {found.promise:.2f} times as often as those of past nights"
+        f"{found.distance:.2f}), and by its values tonight's leads would {_ENDS[found.ending]} {found.promise:.2f} times as often as those did"
     )
     advice = "it seems to be written when a deal ends, so map its field history, or allow it if it is known before"
     return Finding(found.attribute.name, found.attribute.origin, "tonight", evidence, advice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ class Study:
     features: tuple[Feature, ...]
     frame: pd.DataFrame
     counts: dict[str, int]
-    screening: Screening = Screening()
+    screening: Screening = field(default_factory=Screening)
 
 
 @flow(name="train")
