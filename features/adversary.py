@@ -48,9 +48,7 @@ class Trial:
     def sentence(self) -> str:
         """How far tonight's leads are from past ones, as a line of a report."""
         by = ", ".join(name for name, _ in self.by[:3]) or "no field by itself"
-        return (
-            f"Leads of past nights can be told from tonight's (ROC AUC {self.auc:.2f}), by {by}: the world moves, and nothing is left out for that."
-        )
+        return f"Leads of past nights can be told from tonight's by {by} (ROC AUC {self.auc:.2f}): the world moves, and nothing is left out for it."
 
 
 def adversary(nights: Nights, attributes: Sequence[Attribute], seed: int = 7) -> Trial:
@@ -150,5 +148,5 @@ class _Classifier:
             f"a classifier tells leads of past nights from tonight's (ROC AUC {self.auc(self.score):.2f}) by it, and those that it tells "
             f"{_ENDED[ending]}: tonight has {promises[ending]:.2f} times as many of their kind"
         )
-        advice = "it seems to be written when a deal ends, so map its field history, or allow it if it is known before"
+        advice = "it seems to be written when a lead ends, so map its field history, or allow it if it is known before"
         return attribute, Finding(attribute.name, attribute.origin, "adversary", evidence, advice)

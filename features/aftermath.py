@@ -100,7 +100,7 @@ def aftermath(crm: Crm, attributes: Sequence[Attribute], limits: Thresholds | No
             evidence = f"{shown}, and for {unlogged:.0%} of the leads that have it today no entry was logged, so that past nights would see it"
             findings.append(Finding(attribute.name, attribute.origin, "history", evidence, "export its history from the start, or do not use it"))
         else:
-            safe.append(f"{attribute.name} ({attribute.origin}): {shown}; its history is replayed, so that no night before sees it.")
+            safe.append(f"{attribute.name} ({attribute.origin}): {shown}; it is replayed, so that no night before sees it.")
     return findings, safe
 
 

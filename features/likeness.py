@@ -184,7 +184,7 @@ def accusation(found: Shift) -> Finding:
         f"it is filled for {found.filled_then:.0%} of the leads of past nights and {found.filled_tonight:.0%} of tonight's (Jensen-Shannon distance "
         f"{found.distance:.2f}), and by its values tonight's leads would {_ENDS[found.ending]} {found.promise:.2f} times as often as those did"
     )
-    advice = "it seems to be written when a deal ends, so map its field history, or allow it if it is known before"
+    advice = "it seems to be written when a lead ends, so map its field history, or allow it if it is known before"
     return Finding(found.attribute.name, found.attribute.origin, "tonight", evidence, advice)
 
 

@@ -47,6 +47,7 @@ class Thresholds:
         contract numbers and all twelve columns of Olist's deals reach 1.0.
     filled_ratio : how many times the rate of all leads that came in at the same time that must be. A field that the company gave up long ago is
         filled only for old leads, most of which have ended: they are measured against other old ones.
+    usual : where more of these ended so anyway, null-ness proves nothing. 0.75.
     filled_leads : where fewer leads have it, null-ness proves nothing. 10: by chance they end alike once in ten thousand times at a rate of 0.4.
     """
 
@@ -54,6 +55,7 @@ class Thresholds:
     explained_if_named: float = 0.005
     filled_ended: float = 0.9
     filled_ratio: float = 2.0
+    usual: float = 0.75
     filled_leads: int = 10
 
 
@@ -90,9 +92,9 @@ def _null_ness(attribute: Attribute, level: np.ndarray, past: pd.DataFrame, limi
     found = []
     for ending in ENDINGS:
         ended = (past["ending"] == ending).to_numpy(dtype=bool)
-        usual = pd.Series(ended).groupby(cohort).transform("mean").to_numpy()
+        usual = float(pd.Series(ended).groupby(cohort).transform("mean").to_numpy()[filled].mean())
         rate = float(ended[filled].mean())
-        if rate >= max(limits.filled_ended, min(1.0, limits.filled_ratio * float(usual[filled].mean()))):
+        if usual <= limits.usual and rate >= max(limits.filled_ended, min(1.0, limits.filled_ratio * usual)):
             evidence = f"{rate:.0%} of the leads where it is filled {_BECAME[ending]}, and it is filled for {filled[~ended].mean():.0%} of all others"
             found.append(Finding(attribute.name, attribute.origin, "null-ness", evidence, _WRITTEN[ending]))
     return found
