@@ -65,7 +65,7 @@ class Training:
 
     Parameters
     ----------
-    params, metrics, tags, figures, texts : logged under their names; metrics with their intervals as NAME, NAME_low and NAME_high.
+    params, metrics, tags, figures, texts, counts : logged under their names; metrics with their intervals as NAME, NAME_low and NAME_high.
     folds : the same metrics, fold by fold, logged as nested runs.
     scorer : the model.
     example : a few rows of features, for signature and input example.
@@ -80,6 +80,7 @@ class Training:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Registry:
@@ -121,6 +122,7 @@ class Registry:
             mlflow.log_params({key: str(value)[:500] for key, value in training.params.items()})
             for name, estimate in training.metrics.items():
                 mlflow.log_metrics({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
+            mlflow.log_metrics(dict(training.counts))
             for name, figure in training.figures.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
             for name, text in training.texts.items():

@@ -72,6 +72,10 @@ class Company:
         night = self.night(day)
         return replace(self, crm=cut(self.crm, night), extracted_at=min(night, self.extracted_at))
 
+    def as_extracted(self) -> Company:
+        """The company as the last extract left it, whatever night it was cut at: today's values are judged by today's knowledge."""
+        return replace(self, crm=self.warehouse.crm(), extracted_at=self.warehouse.extracted_at() or self.extracted_at)
+
     def past_nights(self) -> list[datetime]:
         """The as-of grid from the first lead to the end of the extract: back from the newest ripe night, and back from tonight to it.
 

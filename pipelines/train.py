@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +14,10 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
 from features.feature import Feature
-from features.labels import first_wins, ripe
+from features.labels import ripe
 from features.plan import Plan
 from features.problem import Problem
-from features.proxies import Finding, screen
+from features.screen import Screening, screen
 from models import fairness, plots, segments
 from models.card import model_card
 from models.gate import Decision, decide
@@ -41,7 +41,7 @@ class Study:
     features: tuple[Feature, ...]
     frame: pd.DataFrame
     counts: dict[str, int]
-    findings: tuple[Finding, ...] = ()
+    screening: Screening = field(default_factory=Screening)
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,13 @@ def audit_truncation(company: Company, study: Study) -> None:
 @task(cache_policy=NO_CACHE)
 def screen_fields(company: Company, study: Study) -> Study:
     """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
-    training = company.settings.training
+    training, now = company.settings.training, company.as_extracted()
     with step("Looking for fields that know the outcome"):
-        customers = first_wins(company.crm).lead_id.execute().tolist()
-        findings = tuple(screen(ripe(study.frame), study.plan.attributes, training.allow, seed=training.seed, customers=customers))
-    refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
-    kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
-    plan = replace(study.plan, attributes=kept)
+        screening = screen(now.crm, now.night(None), ripe(study.frame), study.plan, training.allow, training.seed)
+    plan = replace(study.plan, attributes=screening.kept(study.plan.attributes))
     features = examples.features_of(plan)
     columns = ["lead_id", "as_of", "converted", "won_at", "weight", *(feature.name for feature in features)]
-    return replace(study, plan=plan, features=features, frame=study.frame[columns], findings=findings)
+    return replace(study, plan=plan, features=features, frame=study.frame[columns], screening=screening)
 
 
 @task(cache_policy=NO_CACHE)
@@ -241,12 +238,9 @@ def register(company: Company, study: Study, learned: Learned, evidence: Evidenc
             },
             texts={
                 "model_card.md": model_card(
-                    learned,
-                    study.counts,
-                    [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)],
-                    decision.reasons,
-                    evidence.sentences,
+                    learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons, evidence.sentences
                 ),
+                "leakage.csv": study.screening.table().to_csv(index=False),
                 "segments.csv": evidence.segments.to_csv(index=False),
                 "fairness.csv": evidence.fairness.to_csv(index=False),
                 "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
@@ -256,7 +250,9 @@ def register(company: Company, study: Study, learned: Learned, evidence: Evidenc
                 "gate": "promoted" if decision.promote else "refused",
                 "dataset_digest": digest(study.frame),
                 "reasons": "; ".join(decision.reasons),
+                "fields_refused": ", ".join(finding.field for finding in study.screening.leading if not finding.allowed),
             },
+            counts=study.screening.counts,
         )
         registry = Registry(company.settings.tracking_uri)
         version = registry.log(training)
@@ -299,7 +295,7 @@ def tell(company: Company, study: Study, learned: Learned, evidence: Evidence, d
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
         f"nights {learned.following.because}.",
         *evidence.sentences,
-        *(finding.sentence for finding in study.findings),
+        *study.screening.sentences,
         *company.warehouse.notices(),
         *learned.backtest.skipped,
         *_sampled(study),

@@ -5,6 +5,7 @@ Their files are not part of this repository. The tests look for them in `../shar
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,8 +53,9 @@ SETS = {
     ),
     "maven-crm": Expected(
         {"accounts": (85, 0, 0), "owners": (35, 0, 0), "leads": (8800, 500, 0), "deals": (8800, 500, 0)},
-        (),
-        ("product", "sector"),
+        # An account is named for every closed deal and for a third of the open ones: to have one is to be over.
+        ("sector", "year_established", "revenue", "employees", "office_location"),
+        ("product",),
     ),
 }
 
@@ -68,7 +70,7 @@ def test_a_real_company_runs_end_to_end(name: str, tmp_path: Path, prefect_serve
     said = " ".join(trained.notices)
     for trap in expected.traps:
         assert f"'{trap}'" in said
-        assert f"'{trap}' (leads) is used" not in said
+        assert not re.search(rf"'{trap}' \(\w+\) is used", said)
     for field in expected.honest:
         assert f"'{field}'" not in said
     assert trained.facts["champion"]

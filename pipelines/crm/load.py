@@ -14,6 +14,7 @@ import pyarrow as pa
 from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, Rule, lead_rules, refusals, rules
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, Reject
+from pipelines.crm.lag import Lag, advice, measured
 from pipelines.crm.mapping import Mapping, literal, quoted
 from pipelines.settings import Settings, TableName
 from pipelines.warehouse import Warehouse
@@ -64,13 +65,16 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
     """
     tables = [name for name in ORDER if name in settings.source.tables]
     with warehouse.transaction():
-        loaded, standing = [], _standing_notices(settings)
+        loaded, lags, standing = [], {}, _standing_notices(settings)
         notices = [*standing]
         for number, name in enumerate(tables):
             tell(number / len(tables), name)
-            counts, said = _Table(settings, source, warehouse, name, now).load()
+            table = _Table(settings, source, warehouse, name, now)
+            counts, said = table.load()
             loaded.append(counts)
+            lags[name] = table.lag
             notices += said
+        notices += _lag_advice(settings, lags)
         _drop_missing(warehouse, tables)
         notices += _remember_attributes(settings, warehouse, tables)
         extracted_at = _complete_until(settings, warehouse, now)
@@ -103,6 +107,12 @@ def _standing_notices(settings: Settings) -> list[str]:
     ]
 
 
+def _lag_advice(settings: Settings, lags: dict[TableName, Lag | None]) -> list[str]:
+    """What to mind about the tables that do not say when they knew."""
+    declared: dict[str, float] = {name: settings.source.tables[name].lag_hours for name, lag in lags.items() if lag is None and name in CLOCKS}
+    return advice([lag for lag in lags.values() if lag], declared)
+
+
 class _Table:
     """One table on its way: raw texts, mapped columns, refusals, clean rows."""
 
@@ -111,6 +121,7 @@ class _Table:
         self.spec = settings.source.tables[name]
         self.mapping = Mapping(name, self.spec, tuple(source.columns(self.spec.table)), settings.company.time_zone)
         self.raw = warehouse.raw
+        self.lag: Lag | None = None
 
     def load(self) -> tuple[Loaded, list[str]]:
         """Bring the table into the warehouse and say what became of its rows."""
@@ -127,9 +138,11 @@ class _Table:
             )
         rows_in = read + len(rejects)
         self._believe(rows_in, refused)
-        lag = self._lag()
+        both_clocks = f"(SELECT * FROM mapped ANTI JOIN refused USING (row) WHERE {RAW}known_at IS NOT NULL)"
+        self.lag = measured(self.raw, self.name, both_clocks) if self.mapping.sources_of("known_at") else None
         self._merge(clean)
-        return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, lag, self._newest_cursor()), self._notices()
+        late = self.lag.late if self.lag else None
+        return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, late, self._newest_cursor()), self._notices()
 
     def rehearse(self) -> None:
         """Read the first rows, and put into quarantine what is wrong with them by themselves."""
@@ -245,16 +258,8 @@ class _Table:
         known: dict[tuple[str, str], str] = {(a.origin, a.name): a.kind for a in self.warehouse.attributes()}
         return known.get((self.name, column), "number") != "number"
 
-    def _lag(self) -> float | None:
-        """Hours until nineteen of twenty rows were known, measured where the source has both clocks."""
-        clock = CLOCKS.get(self.name)
-        if clock is None or not self.mapping.sources_of("known_at"):
-            return None
-        found = self.raw.execute(f"SELECT quantile_cont(date_diff('minute', {clock}, known_at), 0.95) / 60.0 FROM clean").fetchall()[0][0]
-        return None if found is None else float(found)
-
     def _notices(self) -> list[str]:
-        said = []
+        said = [self.lag.sentence] if self.lag else []
         if self.mapping.unused:
             said.append(f"{self.name}: the columns {', '.join(self.mapping.unused)} of {self.spec.table} are not used.")
         for column in self.mapping.attributes:

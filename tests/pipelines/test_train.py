@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import mlflow
@@ -12,10 +13,13 @@ import pytest
 from conftest import MadeUp
 from mlflow.entities import Run
 
+from features import examples
+from features.plan import Plan
 from features.problem import Problem
 from models.registry import Registry
+from pipelines.company import open_company
 from pipelines.settings import read_settings
-from pipelines.train import train
+from pipelines.train import Study, screen_fields, train
 from pipelines.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("company")
@@ -86,6 +90,32 @@ def test_the_traps_are_named_and_not_used(company: MadeUp) -> None:
     for trap in ("contract_number", "onboarding_date", "customer_tier"):
         assert f"'{trap}' (leads) is not used" in said
     assert used == {"stage", "source", "campaign", "country_region", "job_title", "newsletter", "language", "industry", "employees", "region"}
+
+
+def test_every_finding_stands_in_the_run_with_its_evidence(company: MadeUp) -> None:
+    parent, _ = _runs(company.config)
+    table = pd.read_csv(_client(company.config).download_artifacts(parent.info.run_id, "leakage.csv"))
+    assert table.columns.tolist() == ["field", "origin", "method", "evidence", "advice", "used"]
+    assert table.groupby("field")["method"].agg(list).to_dict() == {
+        "contract_number": ["null-ness", "power", "name", "tonight"],
+        "customer_tier": ["null-ness", "power", "tonight"],
+        "onboarding_date": ["null-ness", "power", "name", "tonight"],
+    }
+    assert not table["used"].any()
+    assert parent.data.tags["fields_refused"] == "contract_number, onboarding_date, customer_tier"
+    assert (parent.data.metrics["fields_refused"], parent.data.metrics["fields_allowed"]) == (3, 0)
+    assert 0.4 < parent.data.metrics["adversary_auc"] < 0.6
+
+
+def test_a_past_training_judges_todays_values_by_todays_knowledge(own_company: MadeUp) -> None:
+    # In the spring nobody knew who would be won in summer, but their contract numbers stand in the export all the same.
+    with open_company(read_settings(own_company.config)) as today:
+        past = today.as_of(date(2025, 3, 1))
+        plain = Plan(attributes=tuple(a for a in past.attributes if a.known == "today"))
+        known = examples.training(past.crm, past.nights(*past.past_nights()), plain, past.extracted_at).execute()
+        screened = screen_fields.fn(past, Study(plain, (), known, {}))
+    assert [finding.field for finding in screened.screening.leading] == ["contract_number", "onboarding_date", "customer_tier"]
+    assert {finding.method for finding in screened.screening.leading} == {"null-ness"}
 
 
 def test_a_trap_is_used_if_the_user_insists(own_company: MadeUp) -> None:
