@@ -20,12 +20,13 @@ from features.problem import Problem
 from features.proxies import Finding, screen
 from models import plots
 from models.card import model_card
-from models.gate import Decision, decide
-from models.metrics import Judged
+from models.gate import Decision, Limits, decide
 from models.race import Learned, learn
 from models.reasons import fields
-from models.registry import Champion, Registry, Training
+from models.registry import Registry, Training
 from pipelines.company import Company, open_company
+from pipelines.delivery.verdict import verdict
+from pipelines.evidence import gather
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import read_settings
@@ -155,23 +156,11 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     if champion is None:
         return Decision(True, ("there was no champion",))
     with step("Comparing with the champion on the same nights"):
-        return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
-
-
-def _same_rows(company: Company, learned: Learned, champion: Champion) -> tuple[Judged, Judged]:
-    """The backtest's rows of nights that the champion never learned from, as both see them.
-
-    The challenger appears without its calibration, which was fitted on these very rows.
-    """
-    rows = learned.backtest.rows
-    later = (rows["as_of"] > champion.scorer.last_night).to_numpy()
-    challenger = learned.backtest.judged(learned.leader).of(later)
-    if not later.any():
-        return challenger, challenger
-    nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in rows.loc[later, "as_of"].unique()))
-    known = examples.snapshot(company.crm, nights, champion.scorer.plan).execute()
-    matched = rows.loc[later, ["lead_id", "as_of"]].merge(known, on=["lead_id", "as_of"], how="left", validate="one_to_one")
-    return challenger, replace(challenger, log_odds=champion.scorer.log_odds(matched))
+        try:
+            evidence = gather(company, learned, champion)
+        except Problem as problem:
+            return Decision(False, (str(problem).rstrip("."),))
+        return decide(evidence, Limits(**company.settings.gate.model_dump()), company.settings.training.seed)
 
 
 @task(cache_policy=NO_CACHE)
@@ -210,12 +199,9 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                     learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
                 ),
                 "points_table.csv": learned.points.to_csv(index=False),
+                "gate.html": verdict(decision, company.settings.company.name, scorer),
             },
-            tags={
-                "gate": "promoted" if decision.promote else "refused",
-                "dataset_digest": digest(study.frame),
-                "reasons": "; ".join(decision.reasons),
-            },
+            tags={"dataset_digest": digest(study.frame), **decision.tags()},
         )
         registry = Registry(company.settings.tracking_uri)
         version = registry.log(training)
@@ -258,7 +244,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         *company.warehouse.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
-        *(f"Gate: {reason}." for reason in decision.reasons),
+        *(f"Gate: {reason}." for reason in (*decision.reasons, *([decision.list_change] if decision.list_change else []))),
     )
     return Report("train", facts, rows, notices, refused=not decision.promote)
 
