@@ -10,7 +10,7 @@ import numpy as np
 from models.metrics import Estimate, Judged, measures, paired
 from models.segments import Segment, Values, compare_segments
 
-_LISTS = ("gain_at_capacity", "average_precision")
+_LISTS = ("average_precision", "gain_at_capacity")
 _CALIBRATION = ("predicted_over_realised", "calibration_slope")
 _FEWEST = 20
 _LONG_NIGHT = 60.0
@@ -99,7 +99,8 @@ class Decision:
     Parameters
     ----------
     reasons : for a refusal everything that stood against it.
-    figures : log-loss, gain at capacity, average precision, and for calibration the distance from the perfect figure, as a logarithm.
+    figures : log-loss, average precision, gain at capacity with 95 % intervals; of expected conversions and calibration slope the difference is that
+        of their distances from 1, as logarithms, and the upper end of its interval is what it is at worst, with 95 % confidence.
     checks : every question that was asked.
     basis : on which rows, in a sentence; empty where none could be compared.
     """
@@ -133,9 +134,9 @@ class Decision:
 def decide(evidence: Evidence, limits: Limits | None = None, seed: int = 7) -> Decision:
     """Promote if log-loss is lower by an interval that excludes zero, nothing that sales feels is worse by one, and every guardrail holds.
 
-    Lists and segments must not be worse beyond doubt. Calibration is asked the other way round: it must be *shown* not to be worse by more than the
-    limit, so that where there is too little to tell the gate stays shut. Both models meet the same conversions, so that a challenger whose
-    expected conversions agree with the champion's passes however few there are.
+    Lists and segments must not be worse beyond doubt. Calibration is asked the other way round: it must be *shown*, with 95 % confidence, not to be
+    worse by more than the limit, so that where there is too little to tell the gate stays shut. Both models meet the same conversions, so that a
+    challenger whose expected conversions agree with the champion's passes however few there are.
     """
     limits = limits or Limits()
     shut = _cannot_judge(evidence)
@@ -179,7 +180,7 @@ def _figures(challenger: Judged, champion: Judged, capacity: float, seed: int) -
     ours, theirs = (measures(rows, capacity) for rows in (challenger, champion))
     found = {
         **paired(challenger, champion, ("log_loss", *_LISTS), seed, capacity=capacity),
-        **paired(challenger, champion, _CALIBRATION, seed, seen_as=_distance),
+        **paired(challenger, champion, _CALIBRATION, seed, resamples=200, seen_as=_distance, tail=0.05),
     }
     return {name: Compared(ours[name](challenger.weight), theirs[name](champion.weight), difference) for name, difference in found.items()}
 

@@ -71,7 +71,7 @@ Measure = Callable[[Floats], float]
 
 
 def measures(rows: Judged, capacity: float | None = None) -> dict[str, Measure]:
-    """Every figure as a function of row weights, everything that does not depend on them prepared once.
+    """Every figure as a function of row weights, everything that does not depend on them prepared once, and only when it is asked for.
 
     Parameters
     ----------
@@ -110,10 +110,6 @@ def measures(rows: Judged, capacity: float | None = None) -> dict[str, Measure]:
     def line(w: Floats) -> tuple[float, float]:
         return _line(y, z, w, start=fitted())
 
-    def gain(w: Floats, best: Bools) -> float:
-        won = float(w @ y)
-        return float(w[best] @ y[best]) / won if won else float("nan")
-
     found: dict[str, Measure] = {
         "roc_auc": auc,
         "average_precision": average_precision,
@@ -124,13 +120,12 @@ def measures(rows: Judged, capacity: float | None = None) -> dict[str, Measure]:
         "predicted_over_realised": lambda w: float(w @ p) / won if (won := float(w @ y)) else float("nan"),
         "worked_share": worked,
     }
+    best = cache(rows.top)
     if capacity is not None:
-        within = rows.top(capacity)
-        found["gain_at_capacity"] = lambda w: gain(w, within)
+        found["gain_at_capacity"] = lambda w: _gain(w, y, best(capacity))
     for share in SHARES:
-        best = rows.top(share / 100)
-        found[f"precision_at_{share}"] = lambda w, best=best: _rate(w, y, best)  # type: ignore[misc]
-        found[f"lift_at_{share}"] = lambda w, best=best: _lift(w, y, best)  # type: ignore[misc]
+        found[f"precision_at_{share}"] = lambda w, share=share: _rate(w, y, best(share / 100))  # type: ignore[misc]
+        found[f"lift_at_{share}"] = lambda w, share=share: _lift(w, y, best(share / 100))  # type: ignore[misc]
     return found
 
 
@@ -149,23 +144,32 @@ def _lift(w: Floats, y: Floats, best: Bools) -> float:
     return _rate(w, y, best) / base if base else float("nan")
 
 
+def _gain(w: Floats, y: Floats, best: Bools) -> float:
+    won = float(w @ y)
+    return float(w[best] @ y[best]) / won if won else float("nan")
+
+
 def _line(y: Floats, z: Floats, w: Floats, start: tuple[float, float] = (1.0, 0.0)) -> tuple[float, float]:
     """Slope and intercept of a logistic line through log-odds; 1 and 0 are perfect (Cox 1958). Newton's method with halved steps.
 
-    `start` is a slope and intercept nearby, such as those of the rows that a draw was made of: then a step or two are enough.
+    `start` is a line nearby, such as that of the rows from which a draw was made: then a step or two are enough.
     """
-    x = np.column_stack([np.ones_like(z), z])
     beta = np.array(start[::-1])
 
     def loss(at: Floats) -> float:
-        line = x @ at
-        return float((w * (np.logaddexp(0, line) - y * line)).sum())
+        line = at[0] + at[1] * z
+        return float(w @ (np.logaddexp(0, line) - y * line))
 
     now = loss(beta)
     for _ in range(25):
-        p = sigmoid(x @ beta)
-        curvature = (x * (w * p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, x.T @ (w * (y - p)))
+        p = sigmoid(beta[0] + beta[1] * z)
+        bend, miss = w * p * (1 - p), w * (y - p)
+        bent = bend * z
+        curvature = np.array([[bend.sum() + 1e-9, bent.sum()], [bent.sum(), bent @ z + 1e-9]])
+        rise = np.array([miss.sum(), miss @ z])
+        step = np.linalg.solve(curvature, rise)
+        if rise @ step < 1e-9 * abs(now):
+            break
         for _half in range(12):
             then = loss(beta + step)
             if then <= now:
@@ -173,9 +177,7 @@ def _line(y: Floats, z: Floats, w: Floats, start: tuple[float, float] = (1.0, 0.
             step = step / 2
         else:
             break
-        beta, gained, now = beta + step, now - then, then
-        if gained < 1e-9 * abs(now):
-            break
+        beta, now = beta + step, then
     return float(beta[1]), float(beta[0])
 
 
@@ -205,6 +207,7 @@ def paired(
     resamples: int = 400,
     capacity: float | None = None,
     seen_as: Callable[[float], float] = float,
+    tail: float = 0.025,
 ) -> dict[str, Estimate]:
     """`one` minus `other` on the same rows under the same draws: is the difference real?
 
@@ -212,6 +215,7 @@ def paired(
     ----------
     capacity : see `measures`.
     seen_as : what is compared of each figure, where it is not the figure itself: its distance from the perfect one, say.
+    tail : share of the draws beyond either end of the interval. 0.05 where only one end is asked for.
     """
     left, right = measures(one, capacity), measures(other, capacity)
 
@@ -219,7 +223,7 @@ def paired(
         return {name: seen_as(left[name](w)) - seen_as(right[name](w)) for name in names}
 
     spread = pd.DataFrame([differences(w) for w in redraw(one, seed, resamples)])
-    low, high = spread.quantile(0.025), spread.quantile(0.975)
+    low, high = spread.quantile(tail), spread.quantile(1 - tail)
     return {name: Estimate(value, float(low[name]), float(high[name])) for name, value in differences(one.weight).items()}
 
 

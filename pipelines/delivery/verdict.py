@@ -28,7 +28,11 @@ _QUESTIONS = {
     "scoring_time": ("Is a night scored in time?", "With reasons, measured on this machine."),
 }
 _SAID: dict[str, Say] = {"log_loss": "{:.4f}".format, "gain_at_capacity": "{:.1%}".format}
-_CHANGED: dict[str, Say] = {"log_loss": "{:+.4f}".format, "gain_at_capacity": "{:+.1%}".format}
+_CHANGED: dict[str, Say] = {
+    "log_loss": "{:+.4f}".format,
+    "gain_at_capacity": lambda share: f"{100 * share:+.1f} points",
+    **dict.fromkeys(("predicted_over_realised", "calibration_slope"), lambda further: f"{expm1(further):+.0%}"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,4 @@ def _line(name: str, held: bool, said: str, found: Compared | None) -> Line:
         return Line(question, meaning, held, _sentence(said), None)
     say, change, difference = _SAID.get(name, "{:.3f}".format), _CHANGED.get(name, "{:+.3f}".format), found.difference
     changed = [change(side) for side in (difference.value, difference.low, difference.high)]
-    if name in ("predicted_over_realised", "calibration_slope"):
-        changed = [f"{expm1(side):+.0%}" for side in (difference.value, difference.low, difference.high)]
     return Line(question, meaning, held, said, (say(found.challenger), say(found.champion), f"{changed[0]} ({changed[1]} to {changed[2]})"))
