@@ -6,7 +6,7 @@ encoding     columns of a training table as numbers, the same tomorrow as today
   ├── calibration  tuning
   └── metrics    lift, precision and gain at capacity, log-loss, reliability, with intervals
 backtest  race   rolling origin; every model in every fold, the best one refitted
-gate             champion against challenger on the same rows
+gate  segments   champion against challenger on the same rows, and for some of the leads
 reasons  ranking  outcomes  plots
 registry         the only file that knows MLflow
 """

@@ -30,8 +30,14 @@ def gather(company: Company, learned: Learned, champion: Champion) -> Evidence:
 
     Raises
     ------
-    Problem : the last extract lacks a field that the champion needs, so that nothing can be compared.
+    Problem : the champion predicts something else, or needs a field that the last extract lacks, so that nothing can be compared.
     """
+    horizon, theirs = company.settings.timeline.horizon_days, champion.scorer.plan.timeline.horizon_days
+    if horizon != theirs:
+        raise Problem(
+            f"The champion predicts conversions within {theirs} days and this model within {horizon}, so that the two cannot be compared: "
+            "restore [outcome] horizon_days, or make this version champion with `leadscore promote`."
+        )
     if missing := company.lacks(champion.scorer.plan):
         raise Problem(
             f"The champion needs {', '.join(missing)}, which the last extract did not bring, so that the two cannot be compared: "

@@ -30,7 +30,7 @@ _QUESTIONS = {
 _SAID: dict[str, Say] = {"log_loss": "{:.4f}".format, "gain_at_capacity": "{:.1%}".format}
 _CHANGED: dict[str, Say] = {
     "log_loss": "{:+.4f}".format,
-    "gain_at_capacity": lambda share: f"{100 * share:+.1f} points",
+    "gain_at_capacity": lambda share: f"{100 * share:+.1f}",
     **dict.fromkeys(("predicted_over_realised", "calibration_slope"), lambda further: f"{expm1(further):+.0%}"),
 }
 
@@ -79,5 +79,6 @@ def _line(name: str, held: bool, said: str, found: Compared | None) -> Line:
     if found is None:
         return Line(question, meaning, held, _sentence(said), None)
     say, change, difference = _SAID.get(name, "{:.3f}".format), _CHANGED.get(name, "{:+.3f}".format), found.difference
-    changed = [change(side) for side in (difference.value, difference.low, difference.high)]
-    return Line(question, meaning, held, said, (say(found.challenger), say(found.champion), f"{changed[0]} ({changed[1]} to {changed[2]})"))
+    value, low, high = (change(side) for side in (difference.value, difference.low, difference.high))
+    unit = " points" if name == "gain_at_capacity" else ""
+    return Line(question, meaning, held, said, (say(found.challenger), say(found.champion), f"{value}{unit} ({low} to {high})"))
