@@ -8,5 +8,6 @@ encoding     columns of a training table as numbers, the same tomorrow as today
 backtest  race   rolling origin; every model in every fold, the best one refitted
 gate  segments   champion against challenger on the same rows, and for some of the leads
 reasons  ranking  outcomes  plots
-registry         the only file that knows MLflow
+comparison       two runs side by side
+registry  run    the only file that knows MLflow; what a run leaves behind
 """

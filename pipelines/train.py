@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -23,7 +24,8 @@ from models.card import model_card
 from models.gate import Decision, Limits, decide
 from models.race import Learned, learn
 from models.reasons import fields
-from models.registry import Registry, Training
+from models.registry import Registry
+from models.run import Training
 from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
@@ -166,47 +168,57 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
 @task(cache_policy=NO_CACHE)
 def register(company: Company, study: Study, learned: Learned, decision: Decision) -> str:
     """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
-    rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
-    leader, scorer = rows[learned.leader], learned.scorer
-    sample = study.frame.sample(min(len(study.frame), 2_000), random_state=company.settings.training.seed)
     with step("Recording the run in MLflow"):
-        moved = fields(scorer.contributions(sample), study.features)
-        training = Training(
-            name=f"train as of {company.extracted_at:%Y-%m-%d}",
-            params={
-                "model": learned.leader,
-                "features": len(study.features),
-                **study.counts,
-                **learned.params,
-                "calibration": scorer.calibration.name,
-            },
-            metrics={
-                **learned.metrics[learned.leader],
-                **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
-            },
-            folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
-            scorer=scorer,
-            example=study.frame[[feature.name for feature in study.features]].head(5),
-            figures={
-                "gain": plots.gain(rows),
-                "lift": plots.lift(rows),
-                "reliability": plots.reliability(leader),
-                "score_over_time": plots.over_time(leader),
-                "importance": plots.importance(moved),
-            },
-            texts={
-                "model_card.md": model_card(
-                    learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
-                ),
-                "points_table.csv": learned.points.to_csv(index=False),
-                "gate.html": verdict(decision, company.settings.company.name, scorer),
-            },
-            tags={"dataset_digest": digest(study.frame), **decision.tags()},
-        )
         registry = Registry(company.settings.tracking_uri)
-        version = registry.log(training)
+        version = registry.log(as_training(company, study, learned, decision))
         registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version
+
+
+def as_training(company: Company, study: Study, learned: Learned, decision: Decision) -> Training:
+    """Everything that a run keeps: figures, pictures, texts, predictions, and the gate's decision."""
+    settings, scorer = company.settings, learned.scorer
+    rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
+    leader = rows[learned.leader]
+    sample = study.frame.sample(min(len(study.frame), 2_000), random_state=settings.training.seed)
+    moved = fields(scorer.contributions(sample), study.features)
+    names = [feature.name for feature in study.features]
+    return Training(
+        name=f"train as of {company.extracted_at:%Y-%m-%d}",
+        params={
+            "model": learned.leader,
+            "features": len(study.features),
+            **study.counts,
+            **learned.params,
+            "calibration": scorer.calibration.name,
+            **{f"outcome.{key}": value for key, value in settings.outcome.model_dump().items()},
+            **{f"training.{key}": value for key, value in settings.training.model_dump().items()},
+        },
+        metrics={
+            **learned.metrics[learned.leader],
+            **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
+        },
+        folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
+        scorer=scorer,
+        example=study.frame[names].head(5),
+        figures={
+            "gain": plots.gain(rows),
+            "lift": plots.lift(rows),
+            "reliability": plots.reliability(leader),
+            "score_over_time": plots.over_time(leader),
+            "importance": plots.importance(moved),
+        },
+        texts={
+            "model_card.md": model_card(
+                learned, study.counts, [*company.warehouse.notices(), *(finding.sentence for finding in study.findings)], decision.reasons
+            ),
+            "points_table.csv": learned.points.to_csv(index=False),
+            "gate.html": verdict(decision, settings.company.name, scorer),
+            "features.json": json.dumps(names, ensure_ascii=False),
+        },
+        tables={"predictions.parquet": learned.backtest.predictions(learned.leader)},
+        tags={"dataset_digest": digest(study.frame), **decision.tags()},
+    )
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -222,8 +234,7 @@ def _sampled(study: Study) -> list[str]:
 
 def tell(company: Company, study: Study, learned: Learned, decision: Decision, version: str) -> Report:
     """The training in words, and as artifacts beside the run."""
-    shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
-    rows = tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+    rows = racers(learned)
     create_table_artifact(list(rows), key="backtest", description="Every model on nights it had not seen, with 95 % intervals")
     create_markdown_artifact("\n".join(f"- {reason}" for reason in decision.reasons), key="gate", description="Why it was promoted or not")
     best = learned.metrics[learned.leader]["worked_share"]
@@ -239,7 +250,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
     notices = (
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
-        _why_leader(learned),
+        why_leader(learned),
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
         *learned.backtest.skipped,
@@ -249,6 +260,12 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
     return Report("train", facts, rows, notices, refused=not decision.promote)
 
 
-def _why_leader(learned: Learned) -> str:
+def racers(learned: Learned) -> tuple[dict[str, str], ...]:
+    """Every racer's figures with their intervals, a row each."""
+    shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
+    return tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+
+
+def why_leader(learned: Learned) -> str:
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
     return f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."

@@ -74,14 +74,15 @@ def company(prefect_server: str, simulated: Path, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     """The small company after a second training, whose champion (version 2) is said to have learned from nothing after February. Read only."""
-    from models.registry import Registry, Training
+    from models.registry import Registry
+    from models.run import Training
     from pipelines.settings import read_settings
     from pipelines.train import train
 
     folder = tmp_path_factory.mktemp("challenged") / "own"
     shutil.copytree(company.folder, folder, symlinks=True)
     config = folder / "leadscore.toml"
-    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nevery_days = 21\n", encoding="utf-8")
     registry = Registry(read_settings(config).tracking_uri)
     scorer = replace(registry.champion().scorer, last_night=datetime(2025, 2, 1, 2), known_until=datetime(2025, 5, 9))
     example = pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]]
