@@ -10,7 +10,8 @@ fairness         who gets the calls, among groups that are protected
 baserate         has the base rate moved, and does following it help
 choice           which calibration earned its place on later nights
 backtest  race   rolling origin; every model in every fold, the best one refitted
-gate             champion against challenger on the same rows
+gate  segments   champion against challenger on the same rows, and for some of the leads
 reasons  ranking  outcomes  plots
-registry         the only file that knows MLflow
+comparison       two runs side by side
+registry  run    the only file that knows MLflow; what a run leaves behind
 """

@@ -122,6 +122,10 @@ class Backtest:
         """One racer's predictions beside the outcomes."""
         return self.beside_outcomes(self.rows, self.log_odds[racer] if log_odds is None else log_odds)
 
+    def predictions(self, racer: str) -> pd.DataFrame:
+        """One racer's log-odds beside what became of each lead: lead_id, as_of, converted, weight, log_odds."""
+        return self.rows[["lead_id", "as_of", "converted", "weight"]].assign(log_odds=self.log_odds[racer])
+
     def judged_fold(self, racer: str, fold: int) -> Judged:
         """The same for one fold."""
         inside = (self.rows["fold"] == fold).to_numpy()

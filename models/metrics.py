@@ -6,8 +6,9 @@ come from a bootstrap that draws whole leads (cluster bootstrap; Cameron, Gelbac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,13 @@ class Judged:
 Measure = Callable[[Floats], float]
 
 
-def measures(rows: Judged) -> dict[str, Measure]:
-    """Every figure as a function of row weights, everything that does not depend on them prepared once."""
+def measures(rows: Judged, capacity: float | None = None) -> dict[str, Measure]:
+    """Every figure as a function of row weights, everything that does not depend on them prepared once, and only when it is asked for.
+
+    Parameters
+    ----------
+    capacity : share of a night's leads that sales can work; with it, `gain_at_capacity` is the share of the conversions found by working them.
+    """
     y, z = rows.converted.astype(float), rows.log_odds
     p = sigmoid(z)
     loss = np.logaddexp(0, z) - y * z
@@ -97,19 +103,29 @@ def measures(rows: Judged) -> dict[str, Measure]:
         at = int(np.searchsorted(won, _FOUND * won[-1]))
         return float((won[at] + lost[at]) / (won[-1] + lost[-1]))
 
+    @cache
+    def fitted() -> tuple[float, float]:
+        return _line(y, z, rows.weight)
+
+    def line(w: Floats) -> tuple[float, float]:
+        return _line(y, z, w, start=fitted())
+
     found: dict[str, Measure] = {
         "roc_auc": auc,
         "average_precision": average_precision,
         "log_loss": lambda w: float(np.average(loss, weights=w)),
         "brier": lambda w: float(np.average(brier, weights=w)),
-        "calibration_slope": lambda w: _line(y, z, w)[0],
-        "calibration_intercept": lambda w: _line(y, z, w)[1],
+        "calibration_slope": lambda w: line(w)[0],
+        "calibration_intercept": lambda w: line(w)[1],
+        "predicted_over_realised": lambda w: float(w @ p) / won if (won := float(w @ y)) else float("nan"),
         "worked_share": worked,
     }
+    best = cache(rows.top)
+    if capacity is not None:
+        found["gain_at_capacity"] = lambda w: _gain(w, y, best(capacity))
     for share in SHARES:
-        best = rows.top(share / 100)
-        found[f"precision_at_{share}"] = lambda w, best=best: _rate(w, y, best)  # type: ignore[misc]
-        found[f"lift_at_{share}"] = lambda w, best=best: _lift(w, y, best)  # type: ignore[misc]
+        found[f"precision_at_{share}"] = lambda w, share=share: _rate(w, y, best(share / 100))  # type: ignore[misc]
+        found[f"lift_at_{share}"] = lambda w, share=share: _lift(w, y, best(share / 100))  # type: ignore[misc]
     return found
 
 
@@ -128,20 +144,32 @@ def _lift(w: Floats, y: Floats, best: Bools) -> float:
     return _rate(w, y, best) / base if base else float("nan")
 
 
-def _line(y: Floats, z: Floats, w: Floats) -> tuple[float, float]:
-    """Slope and intercept of a logistic line through log-odds; 1 and 0 are perfect (Cox 1958). Newton's method with halved steps."""
-    x = np.column_stack([np.ones_like(z), z])
-    beta = np.array([0.0, 1.0])
+def _gain(w: Floats, y: Floats, best: Bools) -> float:
+    won = float(w @ y)
+    return float(w[best] @ y[best]) / won if won else float("nan")
+
+
+def _line(y: Floats, z: Floats, w: Floats, start: tuple[float, float] = (1.0, 0.0)) -> tuple[float, float]:
+    """Slope and intercept of a logistic line through log-odds; 1 and 0 are perfect (Cox 1958). Newton's method with halved steps.
+
+    `start` is a line nearby, such as that of the rows from which a draw was made: then a step or two are enough.
+    """
+    beta = np.array(start[::-1])
 
     def loss(at: Floats) -> float:
-        line = x @ at
-        return float((w * (np.logaddexp(0, line) - y * line)).sum())
+        line = at[0] + at[1] * z
+        return float(w @ (np.logaddexp(0, line) - y * line))
 
     now = loss(beta)
     for _ in range(25):
-        p = sigmoid(x @ beta)
-        curvature = (x * (w * p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, x.T @ (w * (y - p)))
+        p = sigmoid(beta[0] + beta[1] * z)
+        bend, miss = w * p * (1 - p), w * (y - p)
+        bent = bend * z
+        curvature = np.array([[bend.sum() + 1e-9, bent.sum()], [bent.sum(), bent @ z + 1e-9]])
+        rise = np.array([miss.sum(), miss @ z])
+        step = np.linalg.solve(curvature, rise)
+        if rise @ step < 1e-9 * abs(now):
+            break
         for _half in range(12):
             then = loss(beta + step)
             if then <= now:
@@ -149,13 +177,11 @@ def _line(y: Floats, z: Floats, w: Floats) -> tuple[float, float]:
             step = step / 2
         else:
             break
-        beta, gained, now = beta + step, now - then, then
-        if gained < 1e-9 * abs(now):
-            break
+        beta, now = beta + step, then
     return float(beta[1]), float(beta[0])
 
 
-def evaluate(rows: Judged, seed: int = 7, resamples: int = 200) -> dict[str, Estimate]:
+def evaluate(rows: Judged, seed: int = 7, resamples: int = 200, capacity: float | None = None) -> dict[str, Estimate]:
     """Every figure with its 95 % interval.
 
     `worked_share` is the mission's figure: the share of the leads that must be worked, best first, to win nine of ten deals. Working them in random
@@ -164,23 +190,41 @@ def evaluate(rows: Judged, seed: int = 7, resamples: int = 200) -> dict[str, Est
     Parameters
     ----------
     resamples : draws of whole leads. 200 settle a 95 % interval to about a tenth of its width.
+    capacity : see `measures`.
     """
-    asked = measures(rows)
-    draws = [{name: measure(w) for name, measure in asked.items()} for w in _draws(rows, seed, resamples)]
+    asked = measures(rows, capacity)
+    draws = [{name: measure(w) for name, measure in asked.items()} for w in redraw(rows, seed, resamples)]
     spread = pd.DataFrame(draws)
     low, high = spread.quantile(0.025), spread.quantile(0.975)
     return {name: Estimate(measure(rows.weight), float(low[name]), float(high[name])) for name, measure in asked.items()}
 
 
-def paired(one: Judged, other: Judged, names: tuple[str, ...], seed: int = 7, resamples: int = 400) -> dict[str, Estimate]:
-    """`one` minus `other` on the same rows under the same draws: is the difference real?"""
-    left, right = measures(one), measures(other)
-    draws = [{name: left[name](w) - right[name](w) for name in names} for w in _draws(one, seed, resamples)]
-    spread = pd.DataFrame(draws)
-    return {
-        name: Estimate(left[name](one.weight) - right[name](one.weight), float(spread[name].quantile(0.025)), float(spread[name].quantile(0.975)))
-        for name in names
-    }
+def paired(
+    one: Judged,
+    other: Judged,
+    names: Sequence[str],
+    seed: int = 7,
+    resamples: int = 400,
+    capacity: float | None = None,
+    seen_as: Callable[[float], float] = float,
+    tail: float = 0.025,
+) -> dict[str, Estimate]:
+    """`one` minus `other` on the same rows under the same draws: is the difference real?
+
+    Parameters
+    ----------
+    capacity : see `measures`.
+    seen_as : what is compared of each figure, where it is not the figure itself: its distance from the perfect one, say.
+    tail : share of the draws beyond either end of the interval. 0.05 where only one end is asked for.
+    """
+    left, right = measures(one, capacity), measures(other, capacity)
+
+    def differences(w: Floats) -> dict[str, float]:
+        return {name: seen_as(left[name](w)) - seen_as(right[name](w)) for name in names}
+
+    spread = pd.DataFrame([differences(w) for w in redraw(one, seed, resamples)])
+    low, high = spread.quantile(tail), spread.quantile(1 - tail)
+    return {name: Estimate(value, float(low[name]), float(high[name])) for name, value in differences(one.weight).items()}
 
 
 def average(values: Floats, rows: Judged, seed: int = 7, resamples: int = 400) -> Estimate:
@@ -199,11 +243,12 @@ def average(values: Floats, rows: Judged, seed: int = 7, resamples: int = 400) -
     return Estimate(float(total.sum() / weight.sum()) if weight.sum() else float("nan"), float(low), float(high))
 
 
-def _draws(rows: Judged, seed: int, resamples: int) -> list[Floats]:
+def redraw(rows: Judged, seed: int, resamples: int) -> Iterator[Floats]:
+    """Row weights of so many draws of whole leads: a lead that was drawn twice counts twice, on all its nights."""
     code, leads = pd.factorize(rows.lead)
     rng = np.random.default_rng(seed)
-    drawn = (np.bincount(rng.integers(0, len(leads), len(leads)), minlength=len(leads))[code] for _ in range(resamples))
-    return [rows.weight * times for times in drawn]
+    for _ in range(resamples):
+        yield rows.weight * np.bincount(rng.integers(0, len(leads), len(leads)), minlength=len(leads))[code]
 
 
 def reliability_table(rows: Judged, bins: int = 10) -> pd.DataFrame:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from features.problem import Problem
+from models.metrics import Estimate
+from models.run import Run, Training
 from models.scorer import Scorer
 from models.trail import Entry, way_back
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from models.metrics import Estimate
-
 _TRAIL = "trail."
+_NESTED = "mlflow.parentRunId"
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
@@ -57,30 +56,6 @@ class Champion:
     version: str
     run_id: str
     scorer: Scorer
-
-
-@dataclass(frozen=True)
-class Training:
-    """All that a training leaves behind.
-
-    Parameters
-    ----------
-    params, metrics, tags, figures, texts, counts : logged under their names; metrics with their intervals as NAME, NAME_low and NAME_high.
-    folds : the same metrics, fold by fold, logged as nested runs.
-    scorer : the model.
-    example : a few rows of features, for signature and input example.
-    """
-
-    name: str
-    params: Mapping[str, Any]
-    metrics: Mapping[str, Estimate]
-    folds: Mapping[str, Mapping[str, float]]
-    scorer: Scorer
-    example: pd.DataFrame
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-    texts: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Registry:
@@ -116,9 +91,23 @@ class Registry:
 
     def log(self, training: Training) -> str:
         """Log a training as one run with a nested run a fold, register its model, and return the new version."""
+        with self._run(training, "training") as run_id:
+            uri = self._log_model(training)
+        # MLflow says on stderr what the report says anyway.
+        with redirect_stderr(StringIO()):
+            made = self.mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run_id})
+        return str(made.version)
+
+    def record(self, training: Training) -> str:
+        """Log the same as an experiment, without a model: nothing can be promoted from it. Returns the run's id."""
+        with self._run(training, "experiment") as run_id:
+            return run_id
+
+    @contextmanager
+    def _run(self, training: Training, kind: str) -> Iterator[str]:
         mlflow = self.mlflow
         mlflow.set_experiment(self.name)
-        with mlflow.start_run(run_name=training.name, tags=dict(training.tags)) as run:
+        with mlflow.start_run(run_name=training.name, tags={**training.tags, "kind": kind}) as run:
             mlflow.log_params({key: str(value)[:500] for key, value in training.params.items()})
             for name, estimate in training.metrics.items():
                 mlflow.log_metrics({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
@@ -127,14 +116,17 @@ class Registry:
                 mlflow.log_figure(figure, f"plots/{name}.png")
             for name, text in training.texts.items():
                 mlflow.log_text(text, name)
+            self._log_tables(training)
             for fold, metrics in training.folds.items():
                 with mlflow.start_run(run_name=fold, nested=True):
                     mlflow.log_metrics(dict(metrics))
-            uri = self._log_model(training)
-        # MLflow says on stderr what the report says anyway.
-        with redirect_stderr(StringIO()):
-            made = mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run.info.run_id})
-        return str(made.version)
+            yield str(run.info.run_id)
+
+    def _log_tables(self, training: Training) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, table in training.tables.items():
+                table.to_parquet(Path(folder) / name, index=False)
+                self.mlflow.log_artifact(str(Path(folder) / name))
 
     def _log_model(self, training: Training) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -283,6 +275,50 @@ class Registry:
 
     def _versions(self) -> dict[str, Any]:
         return {str(version.version): version for version in self.client.search_model_versions(f"name='{self.name}'")}
+
+    def find(self, named: str) -> Run:
+        """The run of a model version, or the one whose id begins so.
+
+        Raises
+        ------
+        Problem : none or several do, or it keeps no predictions.
+        """
+        versions = {number: str(version.run_id or version.tags.get("run")) for number, version in self._versions().items()}
+        run_id = versions.get(named) or self._one_run(named)
+        run = self.client.get_run(run_id)
+        metrics = run.data.metrics
+        return Run(
+            run_id,
+            str(run.info.run_name),
+            next((number for number, made in versions.items() if made == run_id), None),
+            dict(run.data.params),
+            {
+                name: Estimate(value, metrics[f"{name}_low"], metrics[f"{name}_high"])
+                for name, value in metrics.items()
+                if {f"{name}_low", f"{name}_high"} <= set(metrics)
+            },
+            tuple(json.loads(self._kept(run_id, named, "features.json").read_text(encoding="utf-8"))),
+            pd.read_parquet(self._kept(run_id, named, "predictions.parquet")),
+        )
+
+    def _one_run(self, named: str) -> str:
+        experiment: Any = self.client.get_experiment_by_name(self.name)
+        every = [run for run in self.client.search_runs([experiment.experiment_id]) if _NESTED not in run.data.tags]
+        found = [run for run in every if named and run.info.run_id.startswith(named)]
+        if len(found) == 1:
+            return str(found[0].info.run_id)
+        if found:
+            raise Problem(f"{named} begins {len(found)} runs ({', '.join(run.info.run_id[:12] for run in found[:5])}): write more of the id.")
+        newest = ", ".join(f"{run.info.run_id[:8]} ({run.info.run_name})" for run in every[:5]) or "none yet"
+        raise Problem(f"There is no run and no model version {named}: the newest runs are {newest}.")
+
+    def _kept(self, run_id: str, named: str, file: str) -> Path:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Path(self.client.download_artifacts(run_id, file))
+        except (MlflowException, OSError) as error:
+            raise Problem(f"{named} keeps no {file}, so that it cannot be compared: train or backtest again, and name the new run.") from error
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""

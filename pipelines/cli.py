@@ -110,6 +110,30 @@ def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_j
 
 
 @app.command()
+def backtest(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+    """Try a configuration on past nights and compare it with the champion; nothing is registered or promoted."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.experiment import backtest as flow
+
+    _finish(flow(config, _day(as_of)), as_json)
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or a model version.")],
+    other: Annotated[str, typer.Argument(metavar="RUN", help="Another.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Put two trainings or backtests side by side: figures, differences on the same rows, and what differed in how they were made."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.comparison import compare as compared
+
+    _finish(compared(settings, one, other), as_json)
+
+
+@app.command()
 def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
     """Rank the open leads of a night with reasons, and write the list that sales works from."""
     _prepare(_settings(config).home_folder)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.crm import Crm
 from features.history import cut
-from features.plan import Attribute
+from features.plan import Attribute, Plan
 from features.problem import Problem
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
@@ -50,6 +50,16 @@ class Company:
                 f"{day} is still to come: run `leadscore extract` first, or name an earlier night."
             )
         return timeline.night(day) if day else newest
+
+    def capacities(self) -> dict[str, int]:
+        """Calls a night by owner, where the table of owners says so."""
+        owners = self.crm.owners.execute()
+        return {str(owner): int(calls) for owner, calls in zip(owners["owner_id"], owners["capacity"], strict=True) if pd.notna(calls)}
+
+    def lacks(self, plan: Plan) -> list[str]:
+        """The fields that a model needs and the last extract did not bring."""
+        there = {(a.origin, a.name) for a in self.attributes}
+        return [f"{a.origin}.{a.name}" for a in plan.attributes if (a.origin, a.name) not in there]
 
     def stale(self, now: datetime) -> str | None:
         """What to mind when the source knows of nothing recent: a stopped export looks like a quiet week.

@@ -91,9 +91,7 @@ def build_snapshot(company: Company, champion: Champion, night: datetime) -> pd.
 
 
 def _has_columns(company: Company, champion: Champion) -> None:
-    there = {(a.origin, a.name) for a in company.attributes}
-    missing = [f"{a.origin}.{a.name}" for a in champion.scorer.plan.attributes if (a.origin, a.name) not in there]
-    if missing:
+    if missing := company.lacks(champion.scorer.plan):
         raise Problem(
             f"The champion needs {', '.join(missing)}, which the last extract did not bring: "
             "restore the column in the source, or run `leadscore train`."
@@ -121,7 +119,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
             expected_value=float("nan") if scorer.value is None else probability * scorer.value,
             reasons=why,
         )
-        ranked = rank(scores, _capacities(company), settings.list.capacity, settings.list.explore, settings.training.seed, night)
+        ranked = rank(scores, company.capacities(), settings.list.capacity, settings.list.explore, settings.training.seed, night)
     before = company.warehouse.last_probabilities(night)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
@@ -134,11 +132,6 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
         # The instant the scores speak for; a night scored again must be the same to the byte.
         scored_at=night,
     )
-
-
-def _capacities(company: Company) -> dict[str, int]:
-    owners = company.crm.owners.execute()
-    return {str(owner): int(calls) for owner, calls in zip(owners["owner_id"], owners["capacity"], strict=True) if pd.notna(calls)}
 
 
 @task(cache_policy=NO_CACHE)

@@ -191,6 +191,15 @@ class Training(Section):
     seed: int = 7
 
 
+class GateRules(Section):
+    """What a better log-loss does not excuse in a new model: see `models.gate.Limits`."""
+
+    level: float = Field(default=0.1, ge=0)
+    slope: float = Field(default=0.2, ge=0)
+    changed: Share = 1.0
+    slower: float = Field(default=10.0, ge=1)
+
+
 class ListRules(Section):
     """What a rep can work: calls a night, and the share of them drawn at random to measure what scoring brings."""
 
@@ -211,6 +220,7 @@ class Settings(Section):
     source: Source
     outcome: OutcomeRules = OutcomeRules()
     training: Training = Training()
+    gate: GateRules = GateRules()
     list: ListRules = ListRules()
     home: Path = Path(".leadscore")
     warehouse: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -20,13 +21,15 @@ from features.problem import Problem
 from features.screen import Screening, screen
 from models import fairness, plots, segments
 from models.card import model_card
-from models.gate import Decision, decide
-from models.metrics import Judged
+from models.gate import Decision, Limits, decide
 from models.race import Learned, learn
 from models.ranking import TIERS
 from models.reasons import fields
-from models.registry import Champion, Registry, Training
+from models.registry import Registry
+from models.run import Training
 from pipelines.company import Company, open_company
+from pipelines.delivery.verdict import verdict
+from pipelines.evidence import gather
 from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.progress import step
 from pipelines.report import Report
@@ -45,7 +48,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Groups:
     """How groups of leads fared on later nights: where calibration fails, and what the lists did to those who are protected."""
 
     segments: pd.DataFrame
@@ -77,10 +80,10 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
         audit_truncation(company, study)
         study = screen_fields(company, study)
         learned = learn_models(company, study)
-        evidence = look_at_groups(company, study, learned)
+        groups = look_at_groups(company, study, learned)
         decision = challenge_champion(company, learned, past=as_of is not None)
-        version = register(company, study, learned, evidence, decision)
-        return tell(company, study, learned, evidence, decision, version)
+        version = register(company, study, learned, groups, decision)
+        return tell(company, study, learned, groups, decision, version)
 
 
 @task(cache_policy=NO_CACHE)
@@ -159,14 +162,14 @@ def _average_amount(company: Company) -> float | None:
 
 
 @task(cache_policy=NO_CACHE)
-def look_at_groups(company: Company, study: Study, learned: Learned) -> Evidence:
+def look_at_groups(company: Company, study: Study, learned: Learned) -> Groups:
     """Judge the leader on later nights group by group: tier, owner team, every category, and what is protected."""
     judged, seed = learned.judged(), company.settings.training.seed
     with step("Looking at groups of leads"):
         categories = {feature.field: feature.name for feature in study.features if feature.kind == "category"}
         groups = groups_of(company, judged, study.frame, categories, study.plan)
         listed = (groups["tier"] == TIERS[0]).to_numpy()
-        return Evidence(segments.segments(judged, groups), fairness.fairness(judged, listed, protected_of(company, judged), seed))
+        return Groups(segments.segments(judged, groups), fairness.fairness(judged, listed, protected_of(company, judged), seed))
 
 
 @task(cache_policy=NO_CACHE)
@@ -185,79 +188,77 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     if forbidden:
         return Decision(True, (f"the champion learned from {', '.join(forbidden)}, which is protected by now",))
     with step("Comparing with the champion on the same nights"):
-        return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
-
-
-def _same_rows(company: Company, learned: Learned, champion: Champion) -> tuple[Judged, Judged]:
-    """The backtest's rows of nights that the champion never learned from, as both see them.
-
-    The challenger appears without its calibration, which was fitted on these very rows.
-    """
-    rows = learned.backtest.rows
-    later = (rows["as_of"] > champion.scorer.last_night).to_numpy()
-    challenger = learned.backtest.judged(learned.leader).of(later)
-    if not later.any():
-        return challenger, challenger
-    nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in rows.loc[later, "as_of"].unique()))
-    known = examples.snapshot(company.crm, nights, champion.scorer.plan).execute()
-    matched = rows.loc[later, ["lead_id", "as_of"]].merge(known, on=["lead_id", "as_of"], how="left", validate="one_to_one")
-    return challenger, replace(challenger, log_odds=champion.scorer.log_odds(matched))
+        try:
+            evidence = gather(company, learned, champion)
+        except Problem as problem:
+            return Decision(False, (str(problem).rstrip("."),))
+        return decide(evidence, Limits(**company.settings.gate.model_dump()), company.settings.training.seed)
 
 
 @task(cache_policy=NO_CACHE)
-def register(company: Company, study: Study, learned: Learned, evidence: Evidence, decision: Decision) -> str:
+def register(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision) -> str:
     """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
-    rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
-    leader, scorer = rows[learned.leader], learned.scorer
-    sample = study.frame.sample(min(len(study.frame), 2_000), random_state=company.settings.training.seed)
     with step("Recording the run in MLflow"):
-        moved = fields(scorer.contributions(sample), study.features)
-        training = Training(
-            name=f"train as of {company.extracted_at:%Y-%m-%d}",
-            params={
-                "model": learned.leader,
-                "features": len(study.features),
-                **study.counts,
-                **learned.params,
-                "calibration": scorer.calibration.name,
-            },
-            metrics={
-                **learned.metrics[learned.leader],
-                **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
-            },
-            folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
-            scorer=scorer,
-            example=study.frame[[feature.name for feature in study.features]].head(5),
-            figures={
-                "gain": plots.gain(rows),
-                "lift": plots.lift(rows),
-                "reliability": plots.reliability(leader),
-                "segments": plots.segments(evidence.segments),
-                "score_over_time": plots.over_time(leader),
-                "importance": plots.importance(moved),
-            },
-            texts={
-                "model_card.md": model_card(
-                    learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons, evidence.sentences
-                ),
-                "leakage.csv": study.screening.table().to_csv(index=False),
-                "segments.csv": evidence.segments.to_csv(index=False),
-                "fairness.csv": evidence.fairness.to_csv(index=False),
-                "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
-                "points_table.csv": learned.points.to_csv(index=False),
-            },
-            tags={
-                "gate": "promoted" if decision.promote else "refused",
-                "dataset_digest": digest(study.frame),
-                "reasons": "; ".join(decision.reasons),
-                "fields_refused": ", ".join(finding.field for finding in study.screening.leading if not finding.allowed),
-            },
-            counts=study.screening.counts,
-        )
         registry = Registry(company.settings.tracking_uri)
-        version = registry.log(training)
+        version = registry.log(as_training(company, study, learned, groups, decision))
         registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version
+
+
+def as_training(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision) -> Training:
+    """Everything that a run keeps: figures, pictures, texts, predictions, and the gate's decision."""
+    settings, scorer = company.settings, learned.scorer
+    rows = {name: learned.backtest.judged(name) for name in learned.backtest.log_odds}
+    leader = rows[learned.leader]
+    sample = study.frame.sample(min(len(study.frame), 2_000), random_state=settings.training.seed)
+    moved = fields(scorer.contributions(sample), study.features)
+    names = [feature.name for feature in study.features]
+    return Training(
+        name=f"train as of {company.extracted_at:%Y-%m-%d}",
+        params={
+            "model": learned.leader,
+            "features": len(study.features),
+            **study.counts,
+            **learned.params,
+            "calibration": scorer.calibration.name,
+            **{f"outcome.{key}": value for key, value in settings.outcome.model_dump().items()},
+            **{f"training.{key}": value for key, value in settings.training.model_dump().items()},
+        },
+        metrics={
+            **learned.metrics[learned.leader],
+            **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
+        },
+        folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
+        scorer=scorer,
+        example=study.frame[names].head(5),
+        figures={
+            "gain": plots.gain(rows),
+            "lift": plots.lift(rows),
+            "reliability": plots.reliability(leader),
+            "segments": plots.segments(groups.segments),
+            "score_over_time": plots.over_time(leader),
+            "importance": plots.importance(moved),
+        },
+        texts={
+            "model_card.md": model_card(
+                learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons, groups.sentences
+            ),
+            "leakage.csv": study.screening.table().to_csv(index=False),
+            "segments.csv": groups.segments.to_csv(index=False),
+            "fairness.csv": groups.fairness.to_csv(index=False),
+            "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
+            "points_table.csv": learned.points.to_csv(index=False),
+            "gate.html": verdict(decision, settings.company.name, scorer),
+            "features.json": json.dumps(names, ensure_ascii=False),
+        },
+        tables={"predictions.parquet": learned.backtest.predictions(learned.leader)},
+        tags={
+            "dataset_digest": digest(study.frame),
+            **decision.tags(),
+            "fields_refused": ", ".join(finding.field for finding in study.screening.leading if not finding.allowed),
+        },
+        counts=study.screening.counts,
+    )
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -271,10 +272,9 @@ def _sampled(study: Study) -> list[str]:
     return [f"Of {every:,} examples {kept:,} were learned from, one night in {weight:.0f} of each lead, each counting {weight:.0f}."] * (weight > 1)
 
 
-def tell(company: Company, study: Study, learned: Learned, evidence: Evidence, decision: Decision, version: str) -> Report:
+def tell(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision, version: str) -> Report:
     """The training in words, and as artifacts beside the run."""
-    shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
-    rows = tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+    rows = racers(learned)
     create_table_artifact(list(rows), key="backtest", description="Every model on nights it had not seen, with 95 % intervals")
     create_markdown_artifact("\n".join(f"- {reason}" for reason in decision.reasons), key="gate", description="Why it was promoted or not")
     best = learned.metrics[learned.leader]["worked_share"]
@@ -290,20 +290,26 @@ def tell(company: Company, study: Study, learned: Learned, evidence: Evidence, d
     notices = (
         f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
         "in random order it takes 90.",
-        _why_leader(learned),
+        why_leader(learned),
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
         f"nights {learned.following.because}.",
-        *evidence.sentences,
+        *groups.sentences,
         *study.screening.sentences,
         *company.warehouse.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
-        *(f"Gate: {reason}." for reason in decision.reasons),
+        *(f"Gate: {reason}." for reason in (*decision.reasons, *([decision.list_change] if decision.list_change else []))),
     )
     return Report("train", facts, rows, notices, refused=not decision.promote)
 
 
-def _why_leader(learned: Learned) -> str:
+def racers(learned: Learned) -> tuple[dict[str, str], ...]:
+    """Every racer's figures with their intervals, a row each."""
+    shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
+    return tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+
+
+def why_leader(learned: Learned) -> str:
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
     return f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."

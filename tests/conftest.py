@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 # Before anything is imported that reads them. One thread a test process: two of them share two cores.
@@ -68,6 +69,26 @@ def company(prefect_server: str, simulated: Path, tmp_path_factory: pytest.TempP
     shutil.copytree(simulated, folder)
     config = folder / "leadscore.toml"
     return MadeUp(folder, {"extract": extract(config), "train": train(config), "score": score(config)})
+
+
+@pytest.fixture(scope="session")
+def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    """The small company after a second training, whose champion (version 2) is said to have learned from nothing after February. Read only."""
+    from models.registry import Registry
+    from models.run import Training
+    from pipelines.settings import read_settings
+    from pipelines.train import train
+
+    folder = tmp_path_factory.mktemp("challenged") / "own"
+    shutil.copytree(company.folder, folder, symlinks=True)
+    config = folder / "leadscore.toml"
+    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nevery_days = 21\n", encoding="utf-8")
+    registry = Registry(read_settings(config).tracking_uri)
+    scorer = replace(registry.champion().scorer, last_night=datetime(2025, 2, 1, 2), known_until=datetime(2025, 5, 9))
+    example = pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]]
+    version = registry.log(Training("train as of 2025-05-09", {}, {}, {}, scorer, example))
+    registry.promote(version, "an older champion", datetime(2025, 8, 23))
+    return MadeUp(folder, {**company.reports, "challenger": train(config)})
 
 
 @pytest.fixture

@@ -177,3 +177,12 @@ def test_when_no_fold_can_be_judged_the_first_reason_is_told() -> None:
     words = f"No later block of nights can be judged. The fold from {first:%Y-%m-%d} has too few leads of either outcome .* Extract more history"
     with pytest.raises(Problem, match=words):
         run(frame, NOTHING, LINE, {"one": Remembers()}, 4, _silent)
+
+
+def test_predictions_are_kept_beside_what_became_of_each_lead() -> None:
+    tested = run(_examples(), NOTHING, LINE, {"numbers": Remembers()}, 2, _silent)
+    kept = tested.predictions("numbers")
+    assert list(kept.columns) == ["lead_id", "as_of", "converted", "weight", "log_odds"]
+    assert len(kept) == len(tested.rows)
+    assert kept["log_odds"].tolist() == kept["lead_id"].str[1:].astype(float).tolist()
+    assert (kept["converted"] == (kept["log_odds"] % 4 == 0)).all()

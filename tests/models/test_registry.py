@@ -18,7 +18,8 @@ from features.problem import Problem
 from models.baseline import fit_points
 from models.calibration import Calibration
 from models.metrics import Estimate
-from models.registry import Registry, Training
+from models.registry import Registry
+from models.run import Training
 from models.scorer import Scorer
 from models.trail import Entry
 
@@ -164,6 +165,37 @@ def test_a_registry_that_fails_is_no_vacancy(registry: Registry, monkeypatch: py
     monkeypatch.setattr(registry.client, "get_model_version_by_alias", broken)
     with pytest.raises(MlflowException, match="the database is gone"):
         registry.champion_or_none()
+
+
+def _experiment(name: str) -> Training:
+    example = FRAME[[feature.name for feature in learnable.FEATURES]].head(3)
+    said = FRAME[["lead_id", "as_of", "converted", "weight"]].assign(log_odds=SCORER.log_odds(FRAME))
+    kept = {"texts": {"features.json": '["opens_7d"]'}, "tables": {"predictions.parquet": said}}
+    return Training(name, {"folds": 2}, {"log_loss": Estimate(0.4, 0.3, 0.5)}, {}, SCORER, example, **kept)
+
+
+def test_an_experiment_is_kept_without_a_model_and_found_by_the_beginning_of_its_id(registry: Registry) -> None:
+    run_id = registry.record(_experiment("backtest"))
+    assert registry.client.search_model_versions(f"name='{registry.name}'") == []
+    found = registry.find(run_id[:9])
+    assert (found.run_id, found.name, found.version, found.short) == (run_id, "backtest", None, f"run {run_id[:8]}")
+    assert (found.params, found.features) == ({"folds": "2"}, ("opens_7d",))
+    assert found.metrics == {"log_loss": Estimate(0.4, 0.3, 0.5)}
+    assert found.predictions["log_odds"].to_numpy() == pytest.approx(SCORER.log_odds(FRAME))
+    assert found.predictions["as_of"].tolist() == FRAME["as_of"].tolist()
+
+
+def test_a_run_that_cannot_be_named_or_compared_is_one_sentence(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    with pytest.raises(Problem, match="There is no run and no model version 7: the newest runs are none yet"):
+        registry.find("7")
+    ids = [registry.record(_experiment(f"backtest {n}")) for n in range(17)]
+    first = next(sign for sign in "0123456789abcdef" if sum(run_id.startswith(sign) for run_id in ids) > 1)
+    with pytest.raises(Problem, match=rf"{first} begins \d+ runs \(.*\): write more of the id"):
+        registry.find(first)
+    with pytest.raises(Problem, match="There is no run and no model version : the newest runs are"):
+        registry.find("")
+    with pytest.raises(Problem, match=r"1 keeps no features\.json, so that it cannot be compared: train or backtest again"):
+        registry.find(logged(MAY))
 
 
 def test_a_server_that_is_not_there_is_one_sentence() -> None:
