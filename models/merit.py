@@ -8,8 +8,9 @@ is no lost one, but it does say that it has not been won *so far*, so that a new
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -216,24 +217,37 @@ def divided(whole: Floats, shares: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(along / along.sum(axis=1, keepdims=True) * whole[:, None], columns=shares.columns, index=shares.index)
 
 
-def with_merit(fit: Callable[[pd.DataFrame, Sequence[Feature]], Any]) -> Callable[[pd.DataFrame, Sequence[Feature]], Any]:
-    """A racer that also learns merit, and sees that of its own examples as other leads tell it.
+Fit = Callable[[pd.DataFrame, Sequence[Feature]], Any]
+
+
+def crossed_merit(past: pd.DataFrame, features: Sequence[Feature]) -> tuple[Merit | None, Floats]:
+    """Merit, and that of the past's own ripe examples as other leads tell it; None and zeros where there is none.
 
     A lead's own outcome never has a say in the merit it is learned with: merit is crossed over quarters of the leads.
     """
+    leads, answered = past.drop_duplicates("lead_id", keep="first"), ripe(past)
+    profile, crossed = steady(past, features), np.zeros(len(answered))
+    merit = fit_merit(leads, profile)
+    if merit is None:
+        return None, crossed
+    quarter, own = quarter_of(leads["lead_id"], cut=2), quarter_of(answered["lead_id"], cut=2)
+    for each in np.unique(own):
+        others = fit_merit(leads[quarter != each], profile, merit.spread)
+        if others is not None:
+            crossed[own == each] = others.of(answered[own == each])
+    return merit, crossed
 
-    def fitted(past: pd.DataFrame, features: Sequence[Feature]) -> Any:
-        leads = past.drop_duplicates("lead_id", keep="first")
-        profile = steady(past, features)
-        merit, answered = fit_merit(leads, profile), ripe(past)
+
+def with_merit(fits: Mapping[str, Fit]) -> dict[str, Fit]:
+    """Racers that also learn merit, once for all of them where they learn from the same past; each is given the ripe examples of it."""
+    last: list[tuple[pd.DataFrame, tuple[Merit | None, Floats]]] = []
+
+    def merited(fit: Fit, past: pd.DataFrame, features: Sequence[Feature]) -> Any:
+        if not last or last[0][0] is not past:
+            last[:] = [(past, crossed_merit(past, features))]
+        (merit, crossed), answered = last[0][1], ripe(past)
         if merit is None:
             return fit(answered, features)
-        crossed = np.zeros(len(answered))
-        quarter, own = quarter_of(leads["lead_id"], cut=2), quarter_of(answered["lead_id"], cut=2)
-        for each in np.unique(own):
-            others = fit_merit(leads[quarter != each], profile, merit.spread)
-            if others is not None:
-                crossed[own == each] = others.of(answered[own == each])
         return MeritedModel(merit, fit(answered.assign(**{MERIT.name: crossed}), (*features, MERIT)))
 
-    return fitted
+    return {name: partial(merited, fit) for name, fit in fits.items()}

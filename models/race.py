@@ -59,8 +59,7 @@ def racers_of(params: dict[str, Any], seed: int) -> dict[str, Fit]:
     """Everybody who runs, the simplest first."""
     return {
         "points table": lambda past, features: fit_points(ripe(past), features),
-        "logistic": with_merit(partial(fit_logistic, seed=seed)),
-        "boosted trees": with_merit(partial(fit_boosted, seed=seed, params=params)),
+        **with_merit({"logistic": partial(fit_logistic, seed=seed), "boosted trees": partial(fit_boosted, seed=seed, params=params)}),
     }
 
 

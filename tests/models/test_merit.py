@@ -13,7 +13,7 @@ from features.feature import Feature
 from features.labels import as_known, ripe
 from features.timeline import Timeline
 from models.baseline import fit_logistic
-from models.merit import Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
+from models.merit import Fit, Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
 
 LINE = Timeline(horizon_days=30, settle_days=0)
 FEATURES = (
@@ -43,6 +43,10 @@ def _company(leads: int = 3_000, seed: int = 4) -> pd.DataFrame:
 
 COMPANY = _company()
 KNOWN = as_known(COMPANY, UNTIL, LINE)
+
+
+def _learned(fit: Fit) -> Fit:
+    return with_merit({"it": fit})["it"]
 
 
 def _merit() -> Merit:
@@ -100,7 +104,7 @@ def test_a_leads_own_outcome_has_no_say_in_the_merit_it_is_learned_with() -> Non
     turned.loc[own, "won_at"] = turned.loc[own, "as_of"] + pd.Timedelta(days=1)
     turned.loc[own, "converted"] = True
     for company in (COMPANY, turned):
-        with_merit(looks)(as_known(company, UNTIL, LINE), FEATURES)
+        _learned(looks)(as_known(company, UNTIL, LINE), FEATURES)
     before, after = (frame.set_index("lead_id")["merit"] for frame in seen)
     assert before[one] == pytest.approx(after[one], abs=0.01)
     # Others of its profile hear of it.
@@ -109,7 +113,7 @@ def test_a_leads_own_outcome_has_no_say_in_the_merit_it_is_learned_with() -> Non
 
 
 def test_contributions_of_merit_are_told_by_the_fields_it_is_made_of() -> None:
-    model = with_merit(fit_logistic)(KNOWN, FEATURES)
+    model = _learned(fit_logistic)(KNOWN, FEATURES)
     assert isinstance(model, MeritedModel)
     told = model.contributions(COMPANY)
     assert "merit" not in told
@@ -120,7 +124,7 @@ def test_contributions_of_merit_are_told_by_the_fields_it_is_made_of() -> None:
 
 
 def test_it_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
-    model = with_merit(fit_logistic)(KNOWN, FEATURES)
+    model = _learned(fit_logistic)(KNOWN, FEATURES)
     model.save(tmp_path)
     back = MeritedModel.load(tmp_path, type(model.model).load(tmp_path))
     strange = COMPANY.head(2).assign(source="carrier pigeon", employees=np.nan, job_title="Queen")
@@ -133,7 +137,7 @@ def test_too_few_customers_or_no_profile_leave_the_model_as_it_is() -> None:
     few = KNOWN.assign(won=KNOWN["won"] & (KNOWN["won"].cumsum() < 20))
     assert fit_merit(few, FEATURES[1:]) is None
     assert steady(KNOWN, FEATURES[:1]) == []
-    assert with_merit(fit_logistic)(KNOWN, FEATURES[:1]).name == "logistic"
+    assert _learned(fit_logistic)(KNOWN, FEATURES[:1]).name == "logistic"
     assert len(ripe(KNOWN)) < len(KNOWN)
 
 
@@ -141,3 +145,12 @@ def test_a_field_that_moves_on_with_the_lead_is_no_profile() -> None:
     stage = Feature("stage", "category", "stage", "stage: {value}", profile=True)
     nights = pd.DataFrame({"lead_id": ["A", "A", "B", "B"], "stage": ["new", "demo", "new", "new"], "source": ["web", "web", None, None]})
     assert [f.name for f in steady(nights, (*FEATURES[:2], stage))] == ["source"]
+
+
+def test_racers_of_one_past_share_one_merit_and_those_of_another_do_not() -> None:
+    racers = with_merit({"one": fit_logistic, "other": fit_logistic})
+    one, other = (racers[name](KNOWN, FEATURES) for name in ("one", "other"))
+    later = racers["other"](as_known(COMPANY, datetime(2025, 5, 1), LINE), FEATURES)
+    assert one.merit is other.merit
+    assert later.merit is not one.merit
+    assert later.merit.weights.tolist() != one.merit.weights.tolist()
