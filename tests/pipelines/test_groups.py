@@ -62,7 +62,8 @@ def test_what_is_protected_is_never_learned_from(opened: Company) -> None:
     assert not {"language", "region", "customer_tier"} & {attribute.name for attribute in study.plan.attributes}
     assert not [column for column in study.frame if "language" in column or "region" in column.removeprefix("lead__country_region")]
     assert not {"language", "region"} & set(study.plan.rated)
-    assert {"language", "region"} <= {attribute.name for attribute in build_examples.fn(opened).plan.attributes}
+    unprotected = Registry(opened.settings.tracking_uri).champion().scorer.plan
+    assert {"language", "region"} <= {attribute.name for attribute in unprotected.attributes}
 
 
 def test_a_champion_that_learned_from_what_is_protected_by_now_is_replaced(opened: Company) -> None:

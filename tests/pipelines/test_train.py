@@ -65,7 +65,8 @@ def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
     tables = {name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv")) for name in ("segments", "calibration", "fairness")}
     assert {"tier", "owner team", "source", "account's industry"} <= set(tables["segments"]["field"])
     assert (tables["segments"]["low"] <= tables["segments"]["realised"]).all()
-    assert tables["calibration"]["candidate"].tolist() in ([], ["identity", "sigmoid", "beta", "isotonic", "Venn-Abers", "spline"])
+    assert tables["calibration"]["candidate"].tolist() == ["identity", "sigmoid", "beta", "isotonic", "Venn-Abers", "spline", "recent intercept"]
+    assert tables["calibration"]["chosen"].sum() in (1, 2)
     assert tables["fairness"].empty
     assert re.fullmatch(r"[0-9a-f]{16}", parent.data.tags["dataset_digest"])
     model = mlflow.models.get_model_info("models:/leadscore/1")
