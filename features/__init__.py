@@ -11,4 +11,10 @@ Pure functions: Ibis tables in, Ibis tables out. Nothing here reads a clock, a d
       ├── profile  engagement  account  outreach  deals
       └── examples      (lead, as_of) x features x label
     leakage     proves no feature changes when the future is cut off
+    screen      finds the fields that know the outcome
+      ├── proxies       by what their values say of past leads
+      ├── aftermath     by when their history shows them
+      ├── likeness      by whether tonight's open leads have them too
+      ├── adversary     the same for several together
+      └── finding  endings  levels
 """

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold
 
 from features.endings import Ending
 from features.finding import Finding
@@ -93,7 +93,7 @@ class _Classifier:
         self.codes = np.column_stack([pd.factorize(np.concatenate(nights.levels(attribute.column)))[0] for attribute in attributes])
         self.past = np.arange(len(self.codes)) < len(nights.past)
         leads = pd.concat([nights.past["lead_id"], nights.tonight["lead_id"]]).to_numpy(dtype=object)
-        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+        folds = GroupKFold(_FOLDS, shuffle=True, random_state=seed)
         self.folds = [(self._fitted(learn, seed), judge) for learn, judge in folds.split(self.codes, self.past, leads)]
         self.score = self._score(self.codes)
         self.rng = np.random.default_rng(seed)

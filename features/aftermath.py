@@ -60,7 +60,8 @@ def late_values(crm: Crm, limits: Thresholds | None = None) -> list[Late]:
     limits = limits or Thresholds()
     changes = crm.lead_changes.filter(crm.lead_changes.new_value.notnull())
     entered = changes.group_by("lead_id", "field", value=changes.new_value).agg(entered=changes.known_at.min())
-    first = changes.group_by("lead_id", "field").agg(entered=changes.known_at.min()).mutate(value=ibis.literal(_ANY))
+    blank = changes.filter(changes.old_value.isnull())
+    first = blank.group_by("lead_id", "field").agg(entered=blank.known_at.min()).mutate(value=ibis.literal(_ANY))
     every = entered.union(first.select(*entered.columns))
     closed = endings(crm).select(closer="lead_id", ended_at="ended_at")
     beside = every.left_join(closed, every.lead_id == closed.closer)
@@ -87,7 +88,9 @@ def aftermath(crm: Crm, attributes: Sequence[Attribute], limits: Thresholds | No
     findings, safe = [], []
     for attribute in attributes:
         values = [one for one in late if one.field == attribute.name]
-        if not values:
+        # `lead_changes` is about leads: of a deal's field it tells where no lead's has the name, of an account's never.
+        theirs = attribute.origin == "accounts" or (attribute.origin == "deals" and attribute.name in crm.leads.columns)
+        if not values or theirs:
             continue
         words = " or ".join(one.value if one.value == _ANY else f"'{one.value}'" for one in values[:3])
         shown = f"its history shows {words} only once a deal is closed ({min(one.share for one in values):.0%} of {values[0].leads:,} leads)"
@@ -95,7 +98,7 @@ def aftermath(crm: Crm, attributes: Sequence[Attribute], limits: Thresholds | No
             advice = "map that history as the field's own, or do not use it"
             findings.append(Finding(attribute.name, attribute.origin, "history", f"{shown}, and past nights would see today's", advice))
             continue
-        unlogged = _unlogged(crm, attribute.name, values)
+        unlogged = _unlogged(crm, attribute.name, values, limits)
         if unlogged > limits.unlogged:
             evidence = f"{shown}, and for {unlogged:.0%} of the leads that have it today no entry was logged, so that past nights would see it"
             findings.append(Finding(attribute.name, attribute.origin, "history", evidence, "export its history from the start, or do not use it"))
@@ -104,13 +107,22 @@ def aftermath(crm: Crm, attributes: Sequence[Attribute], limits: Thresholds | No
     return findings, safe
 
 
-def _unlogged(crm: Crm, field: str, values: list[Late]) -> float:
-    """Of the leads that have a late value today, the share whose entry does not stand in the history."""
+def _unlogged(crm: Crm, field: str, values: list[Late], limits: Thresholds) -> float:
+    """Of the leads that have a late value today, the share that has ended and whose entry does not stand in the history.
+
+    0 where open leads have it without an entry too: they have had it since they came in.
+    """
     today = crm.leads.select("lead_id", value=crm.leads[field].cast("string"))
     names = [one.value for one in values]
     holders = today.filter(today.value.notnull() if _ANY in names else today.value.isin(names))
     logged = crm.lead_changes.filter(crm.lead_changes.field == field).select(logged="lead_id").distinct()
+    closed = endings(crm).select(closer="lead_id")
     beside = holders.left_join(logged, holders.lead_id == logged.logged)
-    counts: ir.Table = beside.agg(holders=beside.count(), unlogged=beside.count(where=beside.logged.isnull()))
+    beside = beside.left_join(closed, beside.lead_id == closed.closer)
+    unlogged = beside.logged.isnull()
+    counts: ir.Table = beside.agg(
+        holders=beside.count(), unlogged=beside.count(where=unlogged), ended=beside.count(where=unlogged & beside.closer.notnull())
+    )
     row = counts.execute().iloc[0]
-    return float(row["unlogged"]) / max(1, int(row["holders"]))
+    only_then = row["ended"] >= limits.late * row["unlogged"]
+    return float(row["ended"]) / max(1, int(row["holders"])) if only_then else 0.0

@@ -89,7 +89,7 @@ class Nights:
     def __init__(self, past: pd.DataFrame, tonight: pd.DataFrame, limits: Thresholds | None = None, newest: float = 0.25) -> None:
         self.past, self.tonight, self.limits = past, tonight, limits or Thresholds()
         self.newest = (past["as_of"] >= past["as_of"].quantile(1 - newest)).to_numpy()
-        since = (tonight["as_of"].max() - past["as_of"].max()).total_seconds() / 86_400
+        since = (tonight["as_of"].max() - past["as_of"].max()) / pd.Timedelta(days=1)
         self._grown = [(frame["lead_age_days"] >= since).to_numpy() for frame in (past, tonight)]
         edges = np.quantile(past["lead_age_days"], np.linspace(0, 1, _AGES + 1)[1:-1])
         self._age = [np.searchsorted(edges, frame["lead_age_days"].to_numpy()) for frame in (past, tonight)]
@@ -155,7 +155,9 @@ def shift(nights: Nights, attribute: Attribute) -> Shift:
     recent = then[nights.newest]
     names = np.union1d(recent, now)
     shares = [pd.Series(level).value_counts(normalize=True).reindex(names, fill_value=0.0).to_numpy() for level in (recent, now)]
-    distance = float(jensenshannon(*shares, base=2))
+    # Of equal shares the distance is the root of a rounding error, which may be negative.
+    with np.errstate(invalid="ignore"):
+        distance = float(np.nan_to_num(jensenshannon(*shares, base=2)))
     leads = nights.past["lead_id"][nights.newest].nunique()
     chance = (len(names) - 1) / (8 * np.log(2)) * (1 / leads + 1 / len(now))
     promises = {ending: nights.promise(then, now, ending) for ending in nights.endings()}

@@ -44,3 +44,5 @@ def test_of_few_leads_nothing_is_said() -> None:
     past = past.assign(ending=["won"] * 30 + [None] * 30, lead__field=["C-1"] * 30 + [None] * 30)
     trial = adversary(Nights(past, past.drop(columns="ending").assign(as_of=NIGHT, lead__field=None)), [FIELD])
     assert (trial.findings, trial.auc) == ((), 0.5)
+    nobody = past.drop(columns="ending").head(0)
+    assert adversary(Nights(past, nobody), [FIELD]).auc == 0.5

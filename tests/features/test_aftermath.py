@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ibis
 from stories import Rows, company_of, day
 
 from features.aftermath import Late, aftermath, late_values
@@ -65,9 +66,25 @@ def test_a_history_that_began_too_late_lets_past_nights_see_the_win() -> None:
     )
 
 
+def test_a_title_that_is_corrected_after_the_win_has_been_there_since_the_lead_came_in() -> None:
+    leads = [{"lead_id": f"L{n}", "created_at": day(0), "job_title": "buyer"} for n in range(60)]
+    deals = [{"lead_id": f"L{n}", "created_at": day(1), "outcome": "won", "closed_at": day(9)} for n in range(40)]
+    # An export without old values: the correction looks like a first entry.
+    changes = [{"lead_id": f"L{n}", "field": "job_title", "new_value": "buyer", "changed_at": day(12)} for n in range(20)]
+    crm = company_of({"leads": leads, "deals": deals, "lead_changes": changes})
+    findings, safe = aftermath(crm, [Attribute("job_title", "leads", "category", "history")])
+    assert (findings, len(safe)) == ([], 1)
+
+
+def test_an_account_has_no_history_among_its_leads_changes() -> None:
+    assert aftermath(_company(), [_stage("today", "accounts"), _stage("today", "deals")]) == ([], [])
+
+
 def test_a_field_that_is_not_replayed_is_accused_by_its_history() -> None:
-    (found,), safe = aftermath(_company(), [_stage("today", "deals")])
-    assert (found.origin, found.method, safe) == ("deals", "history", [])
+    crm = _company()
+    crm = crm._replace(lead_changes=crm.lead_changes.mutate(field=ibis.literal("phase")))
+    (found,), safe = aftermath(crm, [Attribute("phase", "deals", "category", "today")])
+    assert (found.field, found.origin, found.method, safe) == ("phase", "deals", "history", [])
     assert found.evidence.endswith("(100% of 30 leads), and past nights would see today's")
 
 

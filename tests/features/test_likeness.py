@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from closings import FIELD, NIGHT, Story, honest, traps
 
-from features.likeness import Nights, Shift, Thresholds, accusation, drift, shift
+from features.likeness import Nights, Shift, Thresholds, accusation, drift, shift, shifts
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +61,4 @@ def test_of_few_leads_nothing_is_said() -> None:
     past = past.assign(ending=["won"] * 30 + [None] * 30, lead__field=["C-1"] * 30 + [None] * 30)
     tonight = past.drop(columns="ending").assign(as_of=NIGHT, lead__field=None)
     assert shift(Nights(past, tonight), FIELD).promise == 1.0
+    assert shifts(Nights(past, tonight.head(0)), [FIELD]) == []
