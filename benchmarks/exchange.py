@@ -21,7 +21,8 @@ from models.metrics import Floats
 PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 """Where `make bench NAME=quality` installs `peers.lock`."""
 _SUREST = 1e-6
-_GRACE = 10
+GRACE = (600, 10)
+"""A peer is stopped so many seconds, and so many times its limit, after it began."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def consult(peer: str, seconds: float, seed: int, past: pd.DataFrame, later: pd.
 
     Parameters
     ----------
-    seconds : its limit for learning. It is stopped at ten times that and ten minutes, so that one that hangs does not hold up the others.
+    seconds : its limit for learning. It may overrun it as far as `GRACE` allows; one that hangs does not hold up the others.
 
     Raises
     ------
@@ -86,14 +87,13 @@ def consult(peer: str, seconds: float, seed: int, past: pd.DataFrame, later: pd.
     """
     if not PYTHON.exists():
         raise Problem(f"{peer} is not installed: `make bench NAME=quality` installs benchmarks/peers.lock, for which it needs a package index.")
+    longest = GRACE[0] + GRACE[1] * seconds
     with TemporaryDirectory() as place:
         ask(Path(place), peer, seconds, seed, past, later)
         try:
-            done = subprocess.run(
-                [PYTHON, peers.__file__, place], capture_output=True, text=True, errors="replace", timeout=600 + _GRACE * seconds, check=False
-            )
+            done = subprocess.run([PYTHON, peers.__file__, place], capture_output=True, text=True, errors="replace", timeout=longest, check=False)
         except subprocess.TimeoutExpired:
-            raise Problem(f"{peer} did not end within {600 + _GRACE * seconds:.0f} seconds of a limit of {seconds:.0f}.") from None
+            raise Problem(f"{peer} did not end within {longest:.0f} seconds of a limit of {seconds:.0f}.") from None
         if done.returncode:
             raise Problem(f"{peer} failed: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
         return said(Path(place))

@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 
 ROWS_TIMED = 20_000
+_TIMES = 3
 _NOT_FEATURES = ("lead_id", "converted", "weight")
 _HELD_OUT = 0.2
 Answer = TypeVar("Answer")
@@ -49,14 +50,16 @@ def fit_lightgbm(past: pd.DataFrame, seconds: float, seed: int, folder: Path) ->
     from lightgbm import LGBMClassifier
 
     features = past.drop(columns=[*_NOT_FEATURES])
-    levels = {name: pd.CategoricalDtype(sorted(values.dropna().unique())) for name, values in features.items() if _worded(values)}
-    model = LGBMClassifier(random_state=seed, verbosity=-1)
-    model.fit(_plain(features.astype(levels)), past["converted"], sample_weight=past["weight"])
-    return lambda later: model.predict_proba(_plain(later.astype(levels)))[:, 1]
+    levels = {name: sorted(values.dropna().unique()) for name, values in features.items() if not pd.api.types.is_numeric_dtype(values)}
 
+    def known(frame: pd.DataFrame) -> pd.DataFrame:
+        coded = {name: pd.Categorical(frame[name].where(frame[name].isin(each)), categories=each) for name, each in levels.items()}
+        return _plain(frame.assign(**coded))
 
-def _worded(values: pd.Series) -> bool:
-    return not pd.api.types.is_numeric_dtype(values)
+    # As many threads as the environment says, as the others use.
+    model = LGBMClassifier(random_state=seed, verbosity=-1, n_jobs=0)
+    model.fit(known(features), past["converted"], sample_weight=past["weight"])
+    return lambda later: np.asarray(model.predict_proba(known(later)))[:, 1]
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -136,11 +139,17 @@ def _cpu_seconds() -> float:
 
 
 def rows_per_second(score: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> float:
-    """How many rows are scored in a second by the wall clock, 20,000 at once: a large team's open leads, repeated if there are fewer."""
+    """How many rows are scored in a second by the wall clock, 20,000 at once: a large team's open leads, repeated if there are fewer.
+
+    The best of three, because other programs can only slow it down.
+    """
     many = frame.iloc[np.arange(ROWS_TIMED) % len(frame)].reset_index(drop=True)
-    began = perf_counter()
-    score(many)
-    return ROWS_TIMED / (perf_counter() - began)
+    seconds = []
+    for _ in range(_TIMES):
+        began = perf_counter()
+        score(many)
+        seconds.append(perf_counter() - began)
+    return ROWS_TIMED / min(seconds)
 
 
 def answer(folder: Path) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from benchmarks.companies import REAL, SIMULATED, Case, real, simulated
@@ -37,7 +38,8 @@ WITHOUT_TORCH = (
 
 def main() -> None:
     """Print one row a company, mode and contestant, and what they say of the product."""
-    contests, missing = [], []
+    contests: list[Contest] = []
+    missing: list[str] = []
     for case in cases(missing):
         contests += [_held(case, mode) for mode in MODES]
     rows = [row(contest, entry) for contest in contests for entry in contest.entries]
@@ -48,12 +50,14 @@ def main() -> None:
 def cases(missing: list[str]) -> Iterator[Case]:
     """The companies asked for, one after the other; those that are not there are noted as missing."""
     for name in DATA:
-        for make in [lambda seed=seed: simulated(seed, LEADS) for seed in SEEDS] if name == SIMULATED else [lambda name=name: real(name)]:
+        for make in [partial(simulated, seed, LEADS) for seed in SEEDS] if name == SIMULATED else [partial(real, name)]:
+            _say(f"{name}: building its examples")
             try:
-                _say(f"{name}: building its examples")
-                yield make()
+                case = make()
             except Problem as problem:
                 missing.append(str(problem))
+            else:
+                yield case
 
 
 def _held(case: Case, mode: str) -> Contest:
@@ -73,7 +77,7 @@ def row(contest: Contest, entry: Entry) -> dict[str, Any]:
         **figures(entry.found, FIGURES),
         **figures(behind, JUDGED_BY, "_behind"),
         "knowable_information": entry.information and round(entry.information, 4),
-        "train_cpu_s": round(entry.cpu_seconds, 1),
+        "train_cpu_s": round(entry.cpu_seconds, 2),
         "score_rows_per_s": round(entry.rows_per_second),
     }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def tonight_of(seed: int) -> Iterator[dict[str, Any]]:
 def _fitted(study: Study, learned: Learned) -> Iterator[tuple[str, Score, float | None]]:
     """Each model learned from everything ripe, with the processor seconds that took; last the product's own choice, calibrated."""
     for name, fit in racers_of(learned.params, seed=7).items():
-        model, cpu = spent(lambda fit=fit: fit(study.frame, study.features))
+        model, cpu = spent(partial(fit, study.frame, study.features))
         yield name, model.log_odds, cpu
     yield f"champion ({learned.leader})", learned.scorer.log_odds, None
 

@@ -18,13 +18,13 @@ _DEAR = "AutoGluon"
 def standing(contest: Contest, figure: str) -> tuple[str, Estimate] | None:
     """ "first", "within" or "behind", and by how much ours is worse than the first; None where ours did not take part.
 
-    *within*: the 95 % interval of the difference holds zero.
+    *first*: nobody is better; *within*: somebody is, but the 95 % interval of the difference holds zero.
     """
     ours = contest.entry(OURS)
     if ours is None:
         return None
     gap = contest.behind(ours, figure)
-    if contest.first(figure) is ours:
+    if gap.value <= 0:
         return "first", gap
     return ("behind" if gap.low > 0 else "within"), gap
 
