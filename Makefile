@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(VENV)/peers
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 NAME ?= quality
 export UV_LINK_MODE ?= copy
@@ -30,11 +31,13 @@ check: $(VENV)/test.stamp ## put the code in order: format it, mend what lint ca
 	@$(BIN)/mypy
 
 bench: $(VENV)/test.stamp ## print and store one benchmark: make bench NAME=quality
+	@test $(NAME) != quality || $(MAKE) -s $(PEERS)/made.stamp || echo "The peers cannot be installed: the benchmark runs without them."
 	@$(BIN)/python -m benchmarks.$(NAME)
 
 lock: $(VENV)/test.stamp ## resolve the newest versions that fit pyproject.toml
 	@$(UV) pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header -q -o requirements.lock
 	@$(UV) pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header -q --all-extras --group test -c requirements.lock -o requirements-dev.lock
+	@$(UV) pip compile benchmarks/peers.py --upgrade --universal --generate-hashes --no-header -q -o benchmarks/peers.lock
 
 clean: ## remove the environment and everything the product made here
 	@rm -rf $(VENV) .leadscore .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/results
@@ -55,4 +58,11 @@ $(VENV)/run.stamp: $(VENV)/made.stamp requirements.lock pyproject.toml
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements-dev.lock
 	@echo "Installing the locked test packages ..."
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The benchmark's peers want other versions than the product, so they live apart from it.
+$(PEERS)/made.stamp: $(VENV)/made.stamp benchmarks/peers.lock
+	@echo "Installing the locked peers of the benchmark (once, about a gigabyte) ..."
+	@$(UV) venv -q --clear --python $(BIN)/python $(PEERS)
+	@$(UV) pip sync -q --python $(PEERS)/bin/python --require-hashes benchmarks/peers.lock
 	@touch $@

@@ -23,6 +23,7 @@ import pandas as pd
 from benchmarks.results import tell
 from features.adversary import adversary
 from features.finding import METHODS, Finding
+from features.labels import ripe
 from features.screen import compared, screen
 from pipelines.company import open_company
 from pipelines.crm.load import load
@@ -92,12 +93,16 @@ def plant(folder: Path, seed: int) -> None:
     age = (came.max() - came).dt.days.fillna(0)
     corrected = rng.random(len(leads)) < 2 / 3
     guess = pd.Series(rng.choice(["cool", "fair", "keen"], len(leads)))
+
+    def drawn(texts: list[str]) -> pd.Series:
+        return pd.Series(rng.choice(texts, len(leads)))
+
     planted = {
-        "loss_note": np.where(ended == "lost", rng.choice(["price", "silence", "rival"], len(leads)), None),
+        "loss_note": drawn(["price", "silence", "rival"]).where(ended == "lost"),
         "mood": guess.mask(corrected & (ended == "won"), "keen").mask(corrected & (ended == "lost"), "cool"),
-        "next_call": np.where(ended.isna() & (rng.random(len(leads)) < 0.8), rng.choice(["morning", "noon", "evening"], len(leads)), None),
+        "next_call": drawn(["morning", "noon", "evening"]).where(ended.isna() & (rng.random(len(leads)) < 0.8)),
         "form": "form " + ((age.max() - age) // 60).astype(int).astype(str),
-        "fax": np.where((age > 540) & (rng.random(len(leads)) < 0.5), "yes", None),
+        "fax": drawn(["yes"]).where((age > 540) & (rng.random(len(leads)) < 0.5)),
         "mailings": age // 14 + rng.integers(0, 3, len(leads)),
     }
     leads.assign(**planted).to_parquet(folder / "leads.parquet")
@@ -119,9 +124,10 @@ def screened(settings: Settings) -> tuple[list[Finding], set[str]]:
         load(undeclared, source, warehouse, datetime.now(UTC).replace(tzinfo=None), lambda share, words: None)
     with open_company(undeclared) as company:
         study, tonight, seed = build_examples.fn(company), company.night(None), undeclared.training.seed
-        found = screen(company.crm, tonight, study.frame, study.plan, seed=seed).findings
+        past = ripe(study.frame)
+        found = screen(company.crm, tonight, past, study.plan, seed=seed).findings
         suspects = [attribute for attribute in study.plan.attributes if attribute.known == "today"]
-        _, nights = compared(company.crm, tonight, study.frame, study.plan, suspects)
+        _, nights = compared(company.crm, tonight, past, study.plan, suspects)
         alone = adversary(nights, suspects, seed).findings
     return [*(finding for finding in found if finding.method != "adversary"), *alone], {attribute.name for attribute in suspects}
 

@@ -1,148 +1,96 @@
-"""How good are the scores? Simulated companies against their exact truth, real ones on later nights.
+"""How good are the scores beside what else there is? Three real companies and five made-up ones, everybody on the same folds and features.
 
     make bench NAME=quality
 
-On a simulated company every open lead of a future night has a true probability, so nothing depends on that night's luck: the figures are
-expectations under the truth. *Knowable information* is the share of what could be known that a score knows:
+The product runs beside a points table, a logistic model, LightGBM as it comes, FLAML, and AutoGluon with two presets: see `benchmarks.contestants`
+for the terms, `benchmarks.contest` for the rules. It takes about an hour on two cores. A shorter run, by the environment:
 
-    (log-loss of the base rate - log-loss of the score) / (log-loss of the base rate - log-loss of the knowable truth)
-
-A real company is judged by its rolling backtest.
+    QUALITY_DATA="olist maven-crm"   which companies; "simulated" is one of them
+    QUALITY_LEADS=3000               of a made-up company
+    QUALITY_SEEDS="1 2"              of the made-up companies
+    QUALITY_BUDGET=0.2               times the peers' limits
 """
 
 from __future__ import annotations
 
+import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from time import perf_counter, process_time
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import numpy as np
-import pandas as pd
+from benchmarks.companies import REAL, SIMULATED, Case, real, simulated
+from benchmarks.contest import FIGURES, JUDGED_BY, MODES, Contest, Entry, hold
+from benchmarks.contestants import contestants
+from benchmarks.results import figures, tell
+from benchmarks.verdict import costs, verdicts
+from features.problem import Problem
 
-from benchmarks.results import tell
-from features import examples
-from features.labels import as_known
-from models.calibration import log_loss_of
-from models.metrics import Estimate, Floats, Judged, evaluate, measures
-from models.race import Learned, racers_of
-from pipelines.company import open_company
-from pipelines.crm.load import load
-from pipelines.crm.simulator import TRUTH, simulate
-from pipelines.crm.tables import open_source
-from pipelines.settings import Settings, read_settings
-from pipelines.train import Study, build_examples, learn_models, screen_fields
-from pipelines.warehouse import Warehouse
-
-SEEDS = (1, 2, 3, 4, 5)
-LEADS = 20_000
-REAL = ("olist", "x-education", "maven-crm")
-EXAMPLES = Path(__file__).parents[1] / "examples"
-_SHOWN = ("roc_auc", "average_precision", "log_loss", "calibration_slope")
-Score = Callable[[pd.DataFrame], Floats]
+LEADS = int(os.environ.get("QUALITY_LEADS", "20000"))
+SEEDS = tuple(map(int, os.environ.get("QUALITY_SEEDS", "1 2 3 4 5").split()))
+DATA = tuple(os.environ.get("QUALITY_DATA", " ".join((*REAL, SIMULATED))).split())
+BUDGET = float(os.environ.get("QUALITY_BUDGET", "1"))
+WITHOUT_TORCH = (
+    "AutoGluon runs without PyTorch, which weighs gigabytes: it has its boosted trees, forests and ensembles, but neither neural networks nor its "
+    "calibration by temperature."
+)
 
 
 def main() -> None:
-    """Print one row a data set, model and seed."""
-    rows = [row for seed in SEEDS for row in simulated(seed)]
-    missing = tuple(f"{name}: its data are not there, so it was left out." for name in REAL if not _source(name).exists())
-    rows += [row for name in REAL if _source(name).exists() for row in real(name)]
-    tell("quality", rows, missing)
+    """Print one row a company, mode and contestant, and what they say of the product."""
+    contests: list[Contest] = []
+    missing: list[str] = []
+    for case in cases(missing):
+        contests += [_held(case, mode) for mode in MODES]
+    rows = [row(contest, entry) for contest in contests for entry in contest.entries]
+    absent = [words for contest in contests for words in contest.absent]
+    tell("quality", rows, (*missing, *absent, *verdicts(contests), *costs(contests), WITHOUT_TORCH), [brief(row) for row in rows])
 
 
-def simulated(seed: int) -> Iterator[dict[str, Any]]:
-    """Every model, and the one that the product chose, on tonight's open leads of one made-up company."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        _say(f"simulated company, seed {seed}")
-        simulate(folder, leads=LEADS, seed=seed)
-        study, learned, tonight = _trained(read_settings(folder / "leadscore.toml"))
-        truth = pd.read_parquet(folder / TRUTH).set_index("lead_id").loc[tonight["lead_id"], "knowable"].to_numpy()
-    for name, score, cpu in _fitted(study, learned):
-        began = perf_counter()
-        log_odds = score(tonight)
-        speed = len(tonight) / (perf_counter() - began)
-        yield _row("simulated", name, seed, evaluate(expected(tonight, truth, log_odds)), cpu, speed) | _against_truth(tonight, truth, log_odds)
+def cases(missing: list[str]) -> Iterator[Case]:
+    """The companies asked for, one after the other; those that are not there are noted as missing."""
+    for name in DATA:
+        for make in [partial(simulated, seed, LEADS) for seed in SEEDS] if name == SIMULATED else [partial(real, name)]:
+            _say(f"{name}: building its examples")
+            try:
+                case = make()
+            except Problem as problem:
+                missing.append(str(problem))
+            else:
+                yield case
 
 
-def real(name: str) -> Iterator[dict[str, Any]]:
-    """Every model on the later nights of a real company."""
-    _say(name)
-    with tempfile.TemporaryDirectory() as place:
-        settings = read_settings(EXAMPLES / name / "leadscore.toml").model_copy(update={"home": Path(place)})
-        study, learned, _ = _trained(settings)
-    for model, score, cpu in _fitted(study, learned):
-        if model in learned.metrics:
-            began = perf_counter()
-            score(study.frame)
-            yield _row(name, model, settings.training.seed, learned.metrics[model], cpu, len(study.frame) / (perf_counter() - began))
+def _held(case: Case, mode: str) -> Contest:
+    return hold(case, mode, contestants(BUDGET), lambda words: _say(f"{case.data}, seed {case.seed}, {mode}: {words}"))
 
 
-def _source(name: str) -> Path:
-    return Path(read_settings(EXAMPLES / name / "leadscore.toml").source_location)
-
-
-def _trained(settings: Settings) -> tuple[Study, Learned, pd.DataFrame]:
-    """The tasks of the flows `extract` and `train`, as plain functions, and the leads of tonight."""
-    source = open_source(settings.source_location, settings.source.encoding)
-    with Warehouse.open(settings.warehouse_url) as warehouse:
-        load(settings, source, warehouse, datetime.now(UTC).replace(tzinfo=None), lambda share, words: None)
-    with open_company(settings) as company:
-        study = screen_fields.fn(company, build_examples.fn(company))
-        learned = learn_models.fn(company, study)
-        tonight = examples.snapshot(company.crm, company.nights(company.night(None)), study.plan).execute()
-    return study, learned, tonight.sort_values("lead_id", ignore_index=True)
-
-
-def _fitted(study: Study, learned: Learned) -> Iterator[tuple[str, Score, float | None]]:
-    """Each model learned from everything ripe, with the processor seconds that took; last the product's own choice, calibrated."""
-    known = as_known(study.frame, learned.scorer.known_until, study.plan.timeline)
-    for name, fit in racers_of(learned.params, seed=7).items():
-        began = process_time()
-        model = fit(known, study.features)
-        yield name, model.log_odds, process_time() - began
-    yield f"champion ({learned.leader})", learned.scorer.log_odds, None
-
-
-def expected(tonight: pd.DataFrame, truth: Floats, log_odds: Floats) -> Judged:
-    """Each lead twice, once converted and once not, weighing as much as the truth says: figures of these rows are expectations."""
-    return Judged(
-        np.repeat([True, False], len(truth)),
-        np.tile(log_odds, 2),
-        np.concatenate([truth, 1 - truth]),
-        np.tile(tonight["lead_id"].to_numpy(dtype=object), 2),
-        np.tile(tonight["as_of"].to_numpy(), 2),
-    )
-
-
-def _against_truth(tonight: pd.DataFrame, truth: Floats, log_odds: Floats) -> dict[str, float]:
-    best = np.log(truth / (1 - truth))
-    base = np.full_like(best, np.log(truth.mean() / (1 - truth.mean())))
-
-    def loss(odds: Floats) -> float:
-        rows = expected(tonight, truth, odds)
-        return log_loss_of(rows.converted, rows.log_odds, rows.weight)
-
-    def precision(odds: Floats) -> float:
-        rows = expected(tonight, truth, odds)
-        return measures(rows)["average_precision"](rows.weight)
-
+def row(contest: Contest, entry: Entry) -> dict[str, Any]:
+    """One contestant's showing as a line: its figures, and how far behind the first it is, each with its 95 % interval."""
+    behind = {figure: contest.behind(entry, figure) for figure in JUDGED_BY}
     return {
-        "knowable_information": round((loss(base) - loss(log_odds)) / (loss(base) - loss(best)), 4),
-        "average_precision_of_truth": round(precision(log_odds) / precision(best), 4),
+        "data": contest.case.data,
+        "seed": contest.case.seed,
+        "mode": contest.mode,
+        "model": entry.contestant,
+        "fits": entry.terms.fits,
+        "limit_s": entry.terms.seconds,
+        **figures(entry.found, FIGURES),
+        **figures(behind, JUDGED_BY, "_behind"),
+        "knowable_information": entry.information and round(entry.information, 4),
+        "train_cpu_s": round(entry.cpu_seconds, 2),
+        "score_rows_per_s": round(entry.rows_per_second),
     }
 
 
-def _row(data: str, model: str, seed: int, found: dict[str, Estimate], cpu: float | None, speed: float) -> dict[str, Any]:
-    figures = {name: round(value, 4) for metric in _SHOWN for name, value in _interval(metric, found[metric])}
-    return {"data": data, "model": model, "seed": seed, **figures, "train_cpu_s": cpu and round(cpu, 1), "score_rows_per_s": round(speed)}
-
-
-def _interval(metric: str, found: Estimate) -> list[tuple[str, float]]:
-    return [(metric, found.value), (f"{metric}_low", found.low), (f"{metric}_high", found.high)]
+def brief(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as a person reads it: a figure and its interval in one cell, what there is none of left empty."""
+    cells: dict[str, Any] = {}
+    for name, value in row.items():
+        if f"{name}_low" in row:
+            cells[name] = f"{value:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
+        elif not name.endswith(("_low", "_high")):
+            cells[name] = "" if value is None else value
+    return cells
 
 
 def _say(words: str) -> None:

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from models.metrics import Estimate
 from pipelines.report import Report
 
 FOLDER = Path(__file__).with_name("results")
 
 
-def tell(name: str, rows: list[dict[str, Any]], notices: tuple[str, ...] = ()) -> None:
-    """Print the table and write the same rows to results/NAME.json."""
+def tell(name: str, rows: list[dict[str, Any]], notices: tuple[str, ...] = (), shown: list[dict[str, Any]] | None = None) -> None:
+    """Print the table and write the rows to results/NAME.json.
+
+    Parameters
+    ----------
+    shown : the same rows, shorter, where a person would lose their way among the columns.
+    """
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print(Report(name, {"rows": len(rows), "file": str(path.relative_to(FOLDER.parents[1]))}, tuple(rows), notices).text())
+    print(Report(name, {"rows": len(rows), "file": str(path.relative_to(FOLDER.parents[1]))}, tuple(shown or rows), notices).text())
+
+
+def figures(found: dict[str, Estimate], names: Sequence[str], suffix: str = "") -> dict[str, float]:
+    """Some figures as columns: each with its interval.
+
+    >>> figures({"roc_auc": Estimate(0.71234, 0.6, 0.8)}, ["roc_auc"])
+    {'roc_auc': 0.7123, 'roc_auc_low': 0.6, 'roc_auc_high': 0.8}
+    """
+    return {
+        f"{name}{suffix}{end}": round(value, 4)
+        for name in names
+        for end, value in (("", found[name].value), ("_low", found[name].low), ("_high", found[name].high))
+    }

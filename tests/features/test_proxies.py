@@ -13,9 +13,14 @@ from features.proxies import proxies
 RNG = np.random.default_rng(11)
 LEADS = 4000
 WON = RNG.random(LEADS) < 0.1
-
-
+START = RNG.bit_generator.state
 CAME = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(LEADS) % 365, unit="D")
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Whatever the order of the tests."""
+    RNG.bit_generator.state = START
 
 
 def _found(values: object, name: str, ending: object = np.where(WON, "won", None)) -> list[Finding]:

@@ -8,6 +8,7 @@ import pytest
 from conftest import MadeUp
 
 from features.finding import Finding
+from features.labels import ripe
 from features.plan import Attribute
 from features.screen import Screening, screen
 from pipelines.company import Company, open_company
@@ -20,7 +21,7 @@ HONEST = ["source", "campaign", "country_region", "newsletter", "language", "ind
 
 
 def _screened(company: Company, study: Study, allow: tuple[str, ...] = ()) -> Screening:
-    return screen(company.crm, company.night(None), study.frame, study.plan, allow)
+    return screen(company.crm, company.night(None), ripe(study.frame), study.plan, allow)
 
 
 def test_every_trap_of_a_made_up_company_is_caught_and_no_honest_field_accused(company: MadeUp) -> None:

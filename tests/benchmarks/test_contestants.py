@@ -1,0 +1,55 @@
+"""The same terms for all of a kind; the product races once, and then the one it chose learns again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pandas as pd
+import pytest
+from cases import PLAN, SETTINGS, case
+
+from benchmarks.contestants import OURS, Ours, Terms, contestants
+from features.labels import as_known
+from models.race import learn, racers_of
+
+pytestmark = pytest.mark.xdist_group("race")
+
+
+def test_everybody_takes_part_the_product_last() -> None:
+    names = [contestant.name for contestant in contestants()]
+    assert names == ["points table", "logistic", "LightGBM defaults", "FLAML", "AutoGluon medium", "AutoGluon good", OURS]
+
+
+def test_what_has_no_limit_learns_each_block_and_a_peer_fewer_times() -> None:
+    terms = {contestant.name: contestant.prequential for contestant in contestants(budget=0.5)}
+    assert terms[OURS] == terms["points table"] == terms["LightGBM defaults"] == Terms(12)
+    assert terms["FLAML"] == Terms(4, 5.0)
+    assert terms["AutoGluon good"] == Terms(2, 30.0)
+    assert {contestant.static.fits for contestant in contestants()} == {1}
+
+
+@pytest.mark.parametrize("name", ["points table", "logistic", "LightGBM defaults"])
+def test_one_that_needs_no_other_environment_learns_and_speaks(name: str) -> None:
+    company = case(leads=120)
+    frame = company.study.frame
+    (contestant,) = [one for one in contestants() if one.name == name]
+    past, later = as_known(frame, datetime(2025, 6, 5), PLAN.timeline), frame[frame["as_of"] > "2025-07-01"]
+    said = contestant.begin(company, Terms(1))(past, later)
+    odds = pd.Series(said.log_odds).groupby(later["converted"].to_numpy()).mean()
+    assert len(said.log_odds) == len(later)
+    assert odds[True] > odds[False] + 0.5
+    assert said.cpu_seconds > 0
+
+
+def test_ours_is_what_train_chooses_and_then_learns_again() -> None:
+    company = case(leads=200)
+    study = company.study
+    past, more = (as_known(study.frame, night, PLAN.timeline) for night in (datetime(2025, 6, 4, 2), datetime(2025, 7, 6)))
+    later = study.frame[study.frame["as_of"] > datetime(2025, 7, 6)]
+    speak = Ours(company)
+    first, second = speak(past, later), speak(more, later)
+    chosen = learn(past, study.features, PLAN, datetime(2025, 6, 4, 2), seed=SETTINGS.training.seed, k=2, trials=0)
+    assert first.log_odds.tolist() == chosen.scorer.log_odds(later).tolist()
+    again = racers_of(chosen.params, SETTINGS.training.seed)[chosen.leader](more, study.features)
+    assert second.log_odds.tolist() == chosen.scorer.calibration.apply(again.log_odds(later)).tolist()
+    assert second.log_odds.tolist() != first.log_odds.tolist()
