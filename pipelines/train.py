@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
 from features.feature import Feature
-from features.labels import first_wins
+from features.outcome import ever, value_of
 from features.plan import Plan
 from features.problem import Problem
 from features.proxies import Finding, screen
@@ -118,8 +118,8 @@ def screen_fields(company: Company, study: Study) -> Study:
     """Leave out the fields that know the outcome because somebody filled them in afterwards, unless the user insists."""
     training = company.settings.training
     with step("Looking for fields that know the outcome"):
-        customers = first_wins(company.crm).lead_id.execute().tolist()
-        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=customers))
+        winners = ever(company.crm, study.plan.outcome)
+        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=winners))
     refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
     kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
     plan = replace(study.plan, attributes=kept)
@@ -131,15 +131,9 @@ def screen_fields(company: Company, study: Study) -> Study:
 @task(cache_policy=NO_CACHE)
 def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model and boosted trees over past and later nights; refit the best on everything ripe."""
-    training, amount = company.settings.training, _average_amount(company)
+    training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
     with step("Learning, and testing on later nights") as progress:
         return learn(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress)
-
-
-def _average_amount(company: Company) -> float | None:
-    deals = company.crm.deals
-    mean = deals.filter(deals.outcome == "won").amount.mean().execute()
-    return None if pd.isna(mean) else round(float(mean), 2)
 
 
 @task(cache_policy=NO_CACHE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 
 import ibis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import Oracle
+from oracle import Oracle, same
 from stories import RANDOM_COMPANIES, company_of, day, frame, nights, random_company
 
 from features import examples
@@ -25,13 +24,6 @@ ATTRIBUTES = (
 LINE = Timeline(horizon_days=30, settle_days=3, max_age_days=90)
 
 
-def _same(one: object, other: object) -> bool:
-    missing = [value is None or (isinstance(value, float) and math.isnan(value)) for value in (one, other)]
-    if any(missing):
-        return all(missing)
-    return one == other if isinstance(other, str) else math.isclose(float(str(one)), float(str(other)), abs_tol=1e-9)
-
-
 @RANDOM_COMPANIES
 @given(seed=st.integers(0, 10_000), night=st.integers(1, 130))
 def test_every_feature_equals_its_loop(seed: int, night: int) -> None:
@@ -41,12 +33,12 @@ def test_every_feature_equals_its_loop(seed: int, night: int) -> None:
     oracle = Oracle({name: frame(name, tables[name]) for name in SCHEMAS}, plan)
     found = examples.snapshot(crm, nights(night), plan).execute().set_index("lead_id")
     as_of = day(night)
-    assert set(found.index) == {lead["lead_id"] for lead in oracle.leads if oracle.is_open(lead, as_of)}
+    assert set(found.index) == {lead["lead_id"] for lead in oracle.leads if oracle.is_scored(lead, as_of)}
     for lead in oracle.leads:
         if lead["lead_id"] in found.index:
             expected, row = oracle.features(lead, as_of), found.loc[lead["lead_id"]]
             assert set(expected) == {feature.name for feature in examples.features_of(plan)}
-            assert [name for name in expected if not _same(row[name], expected[name])] == []
+            assert [name for name in expected if not same(row[name], expected[name])] == []
 
 
 @RANDOM_COMPANIES
