@@ -31,6 +31,7 @@ from features.history import closing_known
 from features.problem import Problem
 
 Kind = Literal["first purchase", "meeting", "next purchase", "renewal", "churn"]
+OF_CUSTOMERS = ("next purchase", "renewal", "churn")
 Filter = tuple[tuple[str, tuple[str, ...]], ...]
 _STAMP = "timestamp(6)"
 # A merged into B, B into C, C into D: longer chains are the work of a script, not of a person.
@@ -70,7 +71,7 @@ class Outcome:
     ----------
     kind : see the table above.
     deals : column of `deals` -> values; only such deals count. () : every deal. A column is taken as it stands today.
-    customers : the same for the purchases that make a lead a customer; None: as `deals`.
+    customers : the same for the purchases that make a lead a customer. () : as `deals`.
     activities : kinds of activity that are a meeting.
     statuses : values of the lead's `status` that are a meeting, or a customer lost.
 
@@ -81,14 +82,14 @@ class Outcome:
 
     kind: Kind = "first purchase"
     deals: Filter = ()
-    customers: Filter | None = None
+    customers: Filter = ()
     activities: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
 
     @property
     def of_customers(self) -> bool:
         """Whether those are scored who have bought."""
-        return self.kind in ("next purchase", "renewal", "churn")
+        return self.kind in OF_CUSTOMERS
 
     @property
     def is_absence(self) -> bool:
@@ -143,7 +144,7 @@ def firsts(crm: Crm, outcome: Outcome) -> ir.Table:
 
 def purchases(crm: Crm, outcome: Outcome) -> ir.Table:
     """The wins that make a lead a customer: lead_id, deal_id, amount, happened_at, known_at."""
-    return _won(crm, outcome.deals if outcome.customers is None else outcome.customers)
+    return _won(crm, outcome.customers or outcome.deals)
 
 
 def ever(crm: Crm, outcome: Outcome) -> list[str]:

@@ -33,6 +33,8 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Your configu
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of words for people.")]
 NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night to work as of; default: the newest.")]
 BecauseOption = Annotated[str, typer.Option("--because", help="Why, in your own words; it stays in the audit trail.")]
+OutcomeOption = Annotated[str | None, typer.Option("--outcome", help="One outcome of your configuration by name; default: every one, in turn.")]
+OneOutcomeOption = Annotated[str, typer.Option("--outcome", help="Which outcome of your configuration, by name.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
 _homes: list[Path] = []
 
@@ -101,39 +103,39 @@ def extract(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
 
 
 @app.command()
-def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Learn from past nights whose outcome is known, test it on later ones, and promote it only if it is better."""
     _prepare(_settings(config).home_folder)
     from pipelines.train import train as flow
 
-    _finish(flow(config, _day(as_of)), as_json)
+    _finish(flow(config, _day(as_of), outcome), as_json)
 
 
 @app.command()
-def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Rank the open leads of a night with reasons, and write the list that sales works from."""
     _prepare(_settings(config).home_folder)
     from pipelines.score import score as flow
 
-    _finish(flow(config, _day(as_of)), as_json)
+    _finish(flow(config, _day(as_of), outcome), as_json)
 
 
 @app.command()
-def review(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def review(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Count what was scored and listed, and judge the nights whose outcome is known by now."""
     _prepare(_settings(config).home_folder)
     from pipelines.review import review as flow
 
-    _finish(flow(config), as_json)
+    _finish(flow(config, outcome), as_json)
 
 
 @app.command()
-def nightly(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def nightly(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """What the schedule runs every night: extract, score, review."""
     _prepare(_settings(config).home_folder)
     from pipelines.nightly import nightly as flow
 
-    _finish(flow(config), as_json)
+    _finish(flow(config, outcome), as_json)
 
 
 @app.command()
@@ -141,6 +143,7 @@ def backfill(
     first: Annotated[datetime, typer.Argument(metavar="FROM", formats=["%Y-%m-%d"], help="First night.")],
     last: Annotated[datetime, typer.Argument(metavar="TO", formats=["%Y-%m-%d"], help="Last night, included.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OutcomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score past nights exactly as they would have been: with what was known then, and the model in use then."""
@@ -149,7 +152,7 @@ def backfill(
     _prepare(_settings(config).home_folder)
     from pipelines.score import backfill as flow
 
-    _finish(flow(config, first.date(), last.date()), as_json)
+    _finish(flow(config, first.date(), last.date(), outcome), as_json)
 
 
 @app.command()
@@ -157,10 +160,11 @@ def explain(
     lead: Annotated[str, typer.Argument(help="The lead's id.")],
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: NightOption = None,
+    outcome: OneOutcomeOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Print one lead's story: what was known, what it counted for, and its past scores."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.story import tell
 
@@ -197,13 +201,13 @@ def simulate(
 
 
 @app.command()
-def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def status(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Show the champion, the last nights, and what the last extract refused."""
     settings = _settings(config)
     _prepare(settings.home_folder)
     from pipelines.standing import standing
 
-    _finish(standing(settings), as_json)
+    _finish(standing(settings, outcome), as_json)
 
 
 @app.command()
@@ -211,10 +215,11 @@ def promote(
     version: Annotated[str, typer.Argument(help="The model version that becomes champion.")],
     because: BecauseOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Make a model version champion by your word, whatever the gate said, and write down why."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.succession import promote as succeed
 
@@ -222,19 +227,21 @@ def promote(
 
 
 @app.command()
-def rollback(because: BecauseOption = "", config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def rollback(
+    because: BecauseOption = "", config: ConfigOption = DEFAULT_CONFIG, outcome: OneOutcomeOption = "default", as_json: JsonOption = False
+) -> None:
     """Go back to the champion before the present one, and write down why."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.succession import rollback as succeed
 
     _finish(succeed(settings, because, datetime.now(UTC).replace(tzinfo=None)), as_json)
 
 
-def _settings(config: Path) -> Settings:
+def _settings(config: Path, outcome: str = "default") -> Settings:
     from pipelines.settings import read_settings
 
-    return read_settings(config)
+    return read_settings(config).each_outcome(outcome)[0]
 
 
 def _prepare(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,13 +29,14 @@ from pipelines.settings import read_settings
 
 
 @flow(name="score")
-def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Give every open lead of a night a probability, a rank and reasons; replace that night in the ledger and in the lists.
 
     Parameters
     ----------
     config : the company's leadscore.toml.
     as_of : the local day of the night; default: the first night that the last extract can serve.
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -42,17 +44,23 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
     """
     settings = read_settings(config)
     with open_company(settings) as company:
-        night = company.night(as_of)
-        champion = fetch_champion(company, night if as_of else None)
-        known = build_snapshot(company, champion, night)
-        ranked = rank_leads(company, champion, known, night)
-        publish_night(company, ranked, night)
-        folder = write_lists(company, champion, night)
-        return tell(company, ranked, night, folder, None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None)))
+        stale = None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None))
+        return company.each_outcome(outcome, partial(score_outcome, as_of=as_of, stale=stale))
+
+
+def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Report:
+    """One outcome's night: see `score`."""
+    night = company.night(as_of)
+    champion = fetch_champion(company, night if as_of else None)
+    known = build_snapshot(company, champion, night)
+    ranked = rank_leads(company, champion, known, night)
+    publish_night(company, ranked, night)
+    folder = write_lists(company, champion, night)
+    return tell(company, ranked, night, folder, stale)
 
 
 @flow(name="backfill")
-def backfill(config: Path, first: date, last: date) -> Report:
+def backfill(config: Path, first: date, last: date, outcome: str | None = None) -> Report:
     """Score past nights one after the other, each with what was known then and the model in use then.
 
     Raises
@@ -60,7 +68,7 @@ def backfill(config: Path, first: date, last: date) -> Report:
     Problem : no model had been trained by one of the nights.
     """
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    nights = [score(config, day) for day in days]
+    nights = [score(config, day, outcome) for day in days]
     rows = tuple(night.facts for night in nights)
     return Report("backfill", {"nights": len(days)}, rows)
 
@@ -68,9 +76,12 @@ def backfill(config: Path, first: date, last: date) -> Report:
 @task(cache_policy=NO_CACHE)
 def fetch_champion(company: Company, night: datetime | None) -> Champion:
     """The model in use; for a named night, the one that was in use then."""
-    registry = Registry(company.settings.tracking_uri)
+    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     with step("Fetching the champion"):
-        return registry.champion() if night is None else registry.champion_at(night)
+        champion = registry.champion() if night is None else registry.champion_at(night)
+    if champion.scorer.plan.outcome != company.settings.outcome.rule:
+        raise Problem("The champion learned to predict another outcome than leadscore.toml names now: run `leadscore train`, or name it as before.")
+    return champion
 
 
 @task(cache_policy=NO_CACHE)
@@ -110,7 +121,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
             reasons=why,
         )
         ranked = rank(scores, _capacities(company), settings.list.capacity, settings.list.explore, settings.training.seed, night)
-    before = company.warehouse.last_probabilities(night)
+    before = company.warehouse.last_probabilities(night, settings.chosen)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
         as_of=night,
@@ -133,7 +144,7 @@ def _capacities(company: Company) -> dict[str, int]:
 def publish_night(company: Company, ranked: pd.DataFrame, night: datetime) -> None:
     """Replace the night in the ledger in one transaction."""
     with step("Publishing the night"):
-        company.warehouse.publish_night(night, ranked)
+        company.warehouse.publish_night(night, ranked, company.settings.chosen)
 
 
 @task(cache_policy=NO_CACHE)
@@ -142,14 +153,14 @@ def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
     day = company.settings.timeline.day(night)
     with step("Writing the list"):
         seen = as_seen(company, champion, night)
-        return publish_folder(company.settings.home_folder / "lists" / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
+        return publish_folder(company.settings.lists_folder / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
 
 
 def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
     """A night of the ledger with names instead of ids, and what there is to say about it."""
-    settings, ledger = company.settings, company.warehouse.read_night(night)
+    settings, ledger = company.settings, company.warehouse.read_night(night, company.settings.chosen)
     leads, owners = company.crm.leads.select("lead_id", "name", "company").execute(), company.crm.owners.execute()
-    past = company.warehouse.histories(night)
+    past = company.warehouse.histories(night, outcome=settings.chosen)
     past["point"] = list(zip(past["as_of"].dt.strftime("%Y-%m-%d"), past["probability"], strict=True))
     histories = past.groupby("lead_id")["point"].agg(list)
     owner_names = owners.set_index("owner_id")["name"]
@@ -174,7 +185,7 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
 
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
-    scorer, found = champion.scorer, Registry(company.settings.tracking_uri).run_metrics(champion.run_id)
+    scorer, found = champion.scorer, Registry(company.settings.tracking_uri, company.settings.registry_name).run_metrics(champion.run_id)
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
         f"On past nights it had not seen, {100 * share:.0f} of 100 leads, best first, held 9 of 10 deals "

@@ -23,13 +23,13 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
     Problem : the lead is unknown, or was not open that night; or no model had been trained by a named night.
     """
     with open_company(settings) as company:
-        night, registry = company.night(day), Registry(settings.tracking_uri)
+        night, registry = company.night(day), Registry(settings.tracking_uri, settings.registry_name)
         champion = registry.champion_at(night) if day else registry.champion()
         if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
         known = known.filter(known.lead_id == lead).execute()
-        history = company.warehouse.histories(night)
+        history = company.warehouse.histories(night, outcome=settings.chosen)
     if known.empty:
         raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")
     scorer = champion.scorer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -43,13 +44,14 @@ class Study:
 
 
 @flow(name="train")
-def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Register a model learned from every ripe night, and make it champion if there is none or it is better.
 
     Parameters
     ----------
     config : the company's leadscore.toml.
     as_of : learn as if this were tonight, with nothing known later; default: everything extracted.
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -57,21 +59,26 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
     """
     settings = read_settings(config)
     with open_company(settings) as today:
-        company = today.as_of(as_of)
-        study = build_examples(company)
-        audit_truncation(company, study)
-        study = screen_fields(company, study)
-        learned = learn_models(company, study)
-        decision = challenge_champion(company, learned, past=as_of is not None)
-        version = register(company, study, learned, decision)
-        return tell(company, study, learned, decision, version)
+        return today.as_of(as_of).each_outcome(outcome, partial(train_outcome, past=as_of is not None))
+
+
+def train_outcome(company: Company, past: bool) -> Report:
+    """One outcome's training: see `train`."""
+    study = build_examples(company)
+    audit_truncation(company, study)
+    study = screen_fields(company, study)
+    learned = learn_models(company, study)
+    decision = challenge_champion(company, learned, past)
+    version = register(company, study, learned, decision)
+    return tell(company, study, learned, decision, version)
 
 
 @task(cache_policy=NO_CACHE)
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    plan = examples.plan_from(company.crm, settings.timeline, company.attributes, settings.outcome.closed_statuses)
+    rules = settings.outcome
+    plan = examples.plan_from(company.crm, settings.timeline, company.attributes, rules.closed_statuses, outcome=rules.rule)
     past = company.past_nights()
     nights, ripe = company.nights(*past), company.nights(*(night for night in past if settings.timeline.is_ripe(night, company.extracted_at)))
     with step("Building the features of past nights"):
@@ -144,10 +151,12 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     ----------
     past : whether this is training as of a past night; its rival is then the champion of that night, not today's.
     """
-    registry = Registry(company.settings.tracking_uri)
+    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
+    if champion.scorer.plan.outcome != learned.scorer.plan.outcome:
+        return Decision(True, ("the champion before it predicts another outcome, so there was none of this one",))
     with step("Comparing with the champion on the same nights"):
         return decide(*_same_rows(company, learned, champion), seed=company.settings.training.seed)
 
@@ -211,7 +220,7 @@ def register(company: Company, study: Study, learned: Learned, decision: Decisio
                 "reasons": "; ".join(decision.reasons),
             },
         )
-        registry = Registry(company.settings.tracking_uri)
+        registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
         version = registry.log(training)
         registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version

@@ -60,7 +60,7 @@ class Oracle:
         return [d for d in self.deals if all(d[column] in values for column, values in wanted)]
 
     def purchases(self, lead: dict[str, Any], as_of: datetime | None = None) -> Rows:
-        wanted = self.plan.outcome.deals if self.plan.outcome.customers is None else self.plan.outcome.customers
+        wanted = self.plan.outcome.customers or self.plan.outcome.deals
         won = [d for d in self.counting(wanted) if d["lead_id"] == lead["lead_id"] and d["outcome"] == "won"]
         return sorted((d for d in won if as_of is None or self.closed_by(d, as_of)), key=lambda d: d["closed_at"])
 
