@@ -40,26 +40,54 @@ _HOPS = 3
 
 @dataclass(frozen=True)
 class Words:
-    """An outcome in the forms that sentences need: who is scored, what they may do, what they did.
+    """An outcome in the forms that sentences need, so that a list of who leaves never speaks of who buys.
 
-    >>> f"which {WORDS['churn'].those} are likely to {WORDS['churn'].do}"
-    'which customers are likely to leave'
+    Parameters
+    ----------
+    who : one of those scored. those, one : all of them, and one of them, as a list calls them.
+    do, does, did, rate : "likely to ...", "that one ...", "they ...", "they ... at 7 %".
+    noun : what is counted. found : who or what a good list holds.
+    head, chance, means : of a page: its heading, "Probability ...", "of 100 about 20 ...", with the outcome's own {name} where there is one.
     """
 
     who: str
     those: str
+    one: str
     do: str
+    does: str
     did: str
     rate: str
     noun: str
+    found: str
+    head: str
+    chance: str
+    means: str
+
+
+def _words(who: str, do: str, does: str, did: str, noun: str) -> Words:
+    those, one = ("open leads", "open lead") if who == "lead" else ("customers", "customer")
+    return Words(who, those, one, do, does, did, did, noun, f"{who}s who {do}", f"who is likely to {do}", f"to {do}", do)
 
 
 WORDS: dict[Kind, Words] = {
-    "first purchase": Words("lead", "open leads", "become a customer", "became customers", "converted", "conversions"),
-    "meeting": Words("lead", "open leads", "meet", "met", "met", "meetings"),
-    "next purchase": Words("customer", "customers", "buy again", "bought again", "bought again", "repeat purchases"),
-    "renewal": Words("customer", "customers", "renew", "renewed", "renewed", "renewals"),
-    "churn": Words("customer", "customers", "leave", "left", "left", "losses"),
+    "first purchase": Words(
+        "lead",
+        "open leads",
+        "open lead",
+        "become a customer",
+        "becomes a customer",
+        "became customers",
+        "converted",
+        "conversions",
+        "deals",
+        "who to call first",
+        "of a {name}",
+        "come to a {name}",
+    ),
+    "meeting": _words("lead", "meet", "meets", "met", "meetings"),
+    "next purchase": _words("customer", "buy again", "buys again", "bought again", "repeat purchases"),
+    "renewal": _words("customer", "renew", "renews", "renewed", "renewals"),
+    "churn": _words("customer", "leave", "leaves", "left", "losses"),
 }
 
 
@@ -98,7 +126,12 @@ class Outcome:
 
     @property
     def words(self) -> Words:
-        """How it is said."""
+        """How it is said.
+
+        >>> said = Outcome("churn").words
+        >>> f"How likely is it that a {said.who} {said.does}? Which {said.those} are likely to {said.do}?"
+        'How likely is it that a customer leaves? Which customers are likely to leave?'
+        """
         return WORDS[self.kind]
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
+from features.outcome import WORDS, Words
 from features.plan import Attribute
 
 _OVERWRITTEN = re.compile(
@@ -74,6 +75,7 @@ def screen(
     thresholds: Thresholds | None = None,
     seed: int = 7,
     customers: Collection[str] = (),
+    said: Words = WORDS["first purchase"],
 ) -> list[Finding]:
     """Name every field of which only today's value exists and which looks filled in or overwritten after the outcome.
 
@@ -86,6 +88,7 @@ def screen(
     allow : names the user insists on; they are reported, and marked as allowed.
     seed : which leads a field's rates are learned on, and which they are judged on.
     customers : leads that were won at any time, within the horizon of an example or not.
+    said : the outcome in words.
     """
     limits = thresholds or Thresholds()
     # Today's value of a field is the same on every night of a lead; whether the lead was ever won is what it would give away.
@@ -96,27 +99,28 @@ def screen(
     suspects = [attribute for attribute in attributes if attribute.known == "today" and attribute.column in one_each]
     found = []
     for attribute in suspects:
-        verdict = _accuse(attribute, one_each[attribute.column], converted, limits, seed)
+        verdict = _accuse(attribute, one_each[attribute.column], converted, limits, seed, said)
         if verdict:
             found.append(Finding(attribute.name, attribute.origin, *verdict, allowed=attribute.name in allow))
     return found
 
 
-def _accuse(attribute: Attribute, values: pd.Series, converted: np.ndarray, limits: Thresholds, seed: int) -> tuple[str, str] | None:
+def _accuse(attribute: Attribute, values: pd.Series, converted: np.ndarray, limits: Thresholds, seed: int, said: Words) -> tuple[str, str] | None:
     filled = values.notna().to_numpy() & (values.astype(str).str.strip() != "").to_numpy()
     base = float(converted.mean())
     if filled.any() and not filled.all():
         rate = float(converted[filled].mean())
         if rate >= max(limits.filled_conversion, min(1.0, limits.filled_ratio * base)):
             share = float(filled[~converted].mean())
-            evidence = f"{rate:.0%} of the leads where it is filled became customers, and it is filled for {share:.0%} of all others"
-            return evidence, "it seems to be written once the deal is won, so tonight's open leads cannot have it"
+            evidence = f"{rate:.0%} of the {said.who}s where it is filled {said.did}, and it is filled for {share:.0%} of all others"
+            when = "the deal is won" if said.found == "deals" else "that is known"
+            return evidence, f"it seems to be written once {when}, so tonight's {said.those} cannot have it"
     explained, auc = _power(values.where(filled), converted, seed)
     if explained > limits.explained:
-        evidence = f"it alone explains {explained:.0%} of who converted (ROC AUC {auc:.2f})"
+        evidence = f"it alone explains {explained:.0%} of who {said.rate} (ROC AUC {auc:.2f})"
         return evidence, "map its field history, or allow it if it is known before the outcome"
     if explained > limits.explained_if_named and _OVERWRITTEN.search(attribute.name.replace("_", " ")):
-        evidence = f"its name says that it is overwritten as the lead goes along, and it explains {explained:.1%} of who converted"
+        evidence = f"its name says that it is overwritten as the lead goes along, and it explains {explained:.1%} of who {said.rate}"
         return evidence, "map its field history, or allow it if it never changes after creation"
     return None
 

@@ -74,8 +74,8 @@ def tell(company: Company, counted: pd.DataFrame, judged: pd.DataFrame) -> Repor
         return Report("review", {"nights": 0}, notices=("No night has been scored yet: run `leadscore score`.",))
     rows: list[dict[str, Any]] = counted.tail(14).assign(as_of=lambda t: t["as_of"].astype(str)).to_dict("records")
     create_table_artifact(rows, key="review", description="The last nights of the ledger")
-    last = counted.iloc[-1]
-    facts = {"nights": len(counted), "ripe nights": len(judged), "expected conversions of the last": round(float(last["expected"]), 1)}
+    last, noun = counted.iloc[-1], company.settings.outcome.rule.words.noun
+    facts = {"nights": len(counted), "ripe nights": len(judged), f"expected {noun} of the last": round(float(last["expected"]), 1)}
     if not judged.empty:
-        facts |= {"found by the lists": int(judged["listed_conversions"].sum()), "of conversions": int(judged["conversions"].sum())}
+        facts |= {"found by the lists": int(judged["listed_conversions"].sum()), f"of {noun}": int(judged["conversions"].sum())}
     return Report("review", facts, tuple(judged.tail(14).to_dict("records")), company.warehouse.notices())

@@ -91,8 +91,9 @@ def build_snapshot(company: Company, champion: Champion, night: datetime) -> pd.
     with step(f"Building the features of {night:%Y-%m-%d}"):
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan).execute()
     if known.empty:
+        nobody = "No customer is to be scored" if company.settings.outcome.rule.of_customers else "No lead is open"
         raise Problem(
-            f"No lead is open on {night:%Y-%m-%d}, so there is nothing to rank and the last list stays: check that the extract reaches that night "
+            f"{nobody} on {night:%Y-%m-%d}, so there is nothing to rank and the last list stays: check that the extract reaches that night "
             f"(it ends on {company.extracted_at:%Y-%m-%d}), or name another with --as-of."
         )
     return known.sort_values("lead_id", ignore_index=True)
@@ -112,7 +113,7 @@ def _has_columns(company: Company, champion: Champion) -> None:
 def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night: datetime) -> pd.DataFrame:
     """Probability, place, tier and reasons of every lead: the rows of the ledger."""
     scorer, settings = champion.scorer, company.settings
-    with step(f"Scoring {len(known):,} open leads"):
+    with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
         why = reasons(scorer.contributions(known), known, scorer.features, scorer.usual)
         probability = scorer.probability(known)
         scores = known[["lead_id", "owner_id"]].assign(
@@ -180,17 +181,22 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         shown,
         _belief(company, champion),
         company.warehouse.notices(),
+        words=settings.outcome.rule.words,
     )
 
 
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
-    scorer, found = champion.scorer, Registry(company.settings.tracking_uri, company.settings.registry_name).run_metrics(champion.run_id)
+    said, scorer, found = (
+        company.settings.outcome.rule.words,
+        champion.scorer,
+        Registry(company.settings.tracking_uri, company.settings.registry_name).run_metrics(champion.run_id),
+    )
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
-        f"On past nights it had not seen, {100 * share:.0f} of 100 leads, best first, held 9 of 10 deals "
+        f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, best first, held 9 of 10 {said.found} "
         f"(95 % interval {100 * found['worked_share_low']:.0f} to {100 * found['worked_share_high']:.0f}); in random order that takes 90.",
-        f"The best tenth of a night converted {found['lift_at_10']:.1f} times as often as the average "
+        f"The best tenth of a night {said.rate} {found['lift_at_10']:.1f} times as often as the average "
         f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
         f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
         f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
@@ -220,11 +226,12 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, 
     )
     create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {night:%Y-%m-%d}")
     create_link_artifact(f"file://{folder / 'index.html'}", key="page", description="The page of the night")
+    said = company.settings.outcome.rule.words
     facts = {
         "night": str(company.settings.timeline.day(night)),
-        "open leads": len(ranked),
+        said.those: len(ranked),
         "listed": int(ranked["listed"].sum()),
-        "expected conversions among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
+        f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
     return Report("score", facts, rows, (*([stale] if stale else []), *company.warehouse.notices()), refused=stale is not None)

@@ -31,7 +31,10 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
         known = known.filter(known.lead_id == lead).execute()
         history = company.warehouse.histories(night, outcome=settings.chosen)
     if known.empty:
-        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")
+        why = "it had been won, lost or taken off, was too old, or had not come in yet"
+        if settings.outcome.rule.of_customers:
+            raise Problem(f"Lead {lead} was no customer to be scored on {night:%Y-%m-%d}: it had not bought, bought too long ago, or been taken off.")
+        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: {why}.")
     scorer = champion.scorer
     contributions = scorer.contributions(known)
     summed = fields(contributions, scorer.features).iloc[0]

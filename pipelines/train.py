@@ -77,7 +77,7 @@ def train_outcome(company: Company, past: bool) -> Report:
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    rules = settings.outcome
+    rules, said = settings.outcome, settings.outcome.rule.words
     plan = examples.plan_from(company.crm, settings.timeline, company.attributes, rules.closed_statuses, outcome=rules.rule)
     past = company.past_nights()
     nights, ripe = company.nights(*past), company.nights(*(night for night in past if settings.timeline.is_ripe(night, company.extracted_at)))
@@ -89,20 +89,24 @@ def build_examples(company: Company) -> Study:
     winners = int(frame.loc[frame["converted"].astype(bool), "lead_id"].nunique())
     if winners < settings.training.min_conversions:
         raise Problem(
-            f"Only {winners} leads converted within the horizon on the ripe nights, fewer than [training] min_conversions = "
+            f"Only {winners} {said.who}s {said.rate} within the horizon on the ripe nights, fewer than [training] min_conversions = "
             f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
         )
     return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(frame), "converted leads": winners})
 
 
 def _enough(company: Company, counts: dict[str, int]) -> None:
+    said = company.settings.outcome.rule.words
     if not counts["examples"]:
-        raise Problem("No lead was open on any ripe night: check created_at of leads and closed_at of deals in leadscore.toml.")
+        nobody = "Nobody was a customer" if company.settings.outcome.rule.of_customers else "No lead was open"
+        raise Problem(f"{nobody} on any ripe night: check created_at of leads and closed_at of deals in leadscore.toml.")
     if counts["conversions"] == counts["examples"]:
-        raise Problem("Every lead of every ripe night converted: there is no difference to learn. Check the mapping of deals in leadscore.toml.")
+        raise Problem(
+            f"Every {said.who} of every ripe night {said.rate}: there is no difference to learn. Check the mapping of deals in leadscore.toml."
+        )
     if not counts["conversions"]:
         raise Problem(
-            "No lead converted within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, "
+            f"No {said.who} {said.rate} within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, "
             "or lengthen horizon_days."
         )
 
@@ -126,7 +130,9 @@ def screen_fields(company: Company, study: Study) -> Study:
     training = company.settings.training
     with step("Looking for fields that know the outcome"):
         winners = ever(company.crm, study.plan.outcome)
-        findings = tuple(screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=winners))
+        findings = tuple(
+            screen(study.frame, study.plan.attributes, training.allow, seed=training.seed, customers=winners, said=study.plan.outcome.words)
+        )
     refused = {(finding.origin, finding.field) for finding in findings if not finding.allowed}
     kept = tuple(a for a in study.plan.attributes if (a.origin, a.name) not in refused)
     plan = replace(study.plan, attributes=kept)
@@ -253,9 +259,10 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
         "conversions": study.counts["conversions"],
         "unripe": study.counts["unripe"],
     }
+    said = study.plan.outcome.words
     notices = (
-        f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
-        "in random order it takes 90.",
+        f"To {'win' if said.found == 'deals' else 'find'} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, best first "
+        f"(95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); in random order it takes 90.",
         _why_leader(learned),
         *(finding.sentence for finding in study.findings),
         *company.warehouse.notices(),
