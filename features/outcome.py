@@ -46,7 +46,7 @@ class Words:
     ----------
     who : one of those scored. those, one : all of them, and one of them, as a list calls them.
     do, does, did, rate : "likely to ...", "that one ...", "they ...", "they ... at 7 %".
-    noun : what is counted. found : who or what a good list holds.
+    noun : what is counted. get, found, first : "to win 9 of 10 deals, best first".
     head, chance, means : of a page: its heading, "Probability ...", "of 100 about 20 ...", with the outcome's own {name} where there is one.
     """
 
@@ -58,7 +58,9 @@ class Words:
     did: str
     rate: str
     noun: str
+    get: str
     found: str
+    first: str
     head: str
     chance: str
     means: str
@@ -66,7 +68,7 @@ class Words:
 
 def _words(who: str, do: str, does: str, did: str, noun: str) -> Words:
     those, one = ("open leads", "open lead") if who == "lead" else ("customers", "customer")
-    return Words(who, those, one, do, does, did, did, noun, f"{who}s who {do}", f"who is likely to {do}", f"to {do}", do)
+    return Words(who, those, one, do, does, did, did, noun, "find", f"{who}s who {do}", "likeliest first", f"who is likely to {do}", f"to {do}", do)
 
 
 WORDS: dict[Kind, Words] = {
@@ -79,7 +81,9 @@ WORDS: dict[Kind, Words] = {
         "became customers",
         "converted",
         "conversions",
+        "win",
         "deals",
+        "best first",
         "who to call first",
         "of a {name}",
         "come to a {name}",

@@ -113,7 +113,7 @@ def _accuse(attribute: Attribute, values: pd.Series, converted: np.ndarray, limi
         if rate >= max(limits.filled_conversion, min(1.0, limits.filled_ratio * base)):
             share = float(filled[~converted].mean())
             evidence = f"{rate:.0%} of the {said.who}s where it is filled {said.did}, and it is filled for {share:.0%} of all others"
-            when = "the deal is won" if said.found == "deals" else "that is known"
+            when = "the deal is won" if said.get == "win" else "that is known"
             return evidence, f"it seems to be written once {when}, so tonight's {said.those} cannot have it"
     explained, auc = _power(values.where(filled), converted, seed)
     if explained > limits.explained:

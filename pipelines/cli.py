@@ -179,6 +179,7 @@ def simulate(
     days: Annotated[int, typer.Option(help="How many days of history.", min=120)] = 730,
     drift: Annotated[float, typer.Option(help="How much base rate and mix move over time; 0: not at all.", min=0)] = 1.0,
     contact_effect: Annotated[float, typer.Option(help="How much a call changes intent; 0: it only reveals it.", min=0)] = 0.0,
+    retention: Annotated[bool, typer.Option("--retention", help="Customers use what they bought, renew it and leave.")] = False,
     truth_of: Annotated[
         list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="A night whose true probabilities are written too; default: tonight.")
     ] = None,
@@ -187,16 +188,27 @@ def simulate(
     """Make up a company with a messy CRM, to try the product on data whose truth is known."""
     from dataclasses import asdict
 
-    from pipelines.crm.simulator import TRUTH
+    from pipelines.crm.simulator import LEAVING, TRUTH
     from pipelines.crm.simulator import simulate as make_up
     from pipelines.progress import settle, step
 
     nights = [night.replace(hour=2) for night in truth_of or []]
     with step(f"Simulating {leads:,} leads") as tell:
-        counts = make_up(folder, leads=leads, seed=seed, days=days, drift=drift, contact_effect=contact_effect, progress=tell, truth_of=nights)
+        counts = make_up(
+            folder,
+            leads=leads,
+            seed=seed,
+            days=days,
+            drift=drift,
+            contact_effect=contact_effect,
+            progress=tell,
+            truth_of=nights,
+            retention=retention,
+        )
     settle()
     rows = asdict(counts)
-    said = f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run; the truth, which no flow reads, is {folder / TRUTH}."
+    also = f", and of who leaves {folder / LEAVING}" if retention else ""
+    said = f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run; the truth, which no flow reads, is {folder / TRUTH}{also}."
     typer.echo(json.dumps(rows, default=str) if as_json else said)
 
 

@@ -194,7 +194,7 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     )
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
-        f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, best first, held 9 of 10 {said.found} "
+        f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "
         f"(95 % interval {100 * found['worked_share_low']:.0f} to {100 * found['worked_share_high']:.0f}); in random order that takes 90.",
         f"The best tenth of a night {said.rate} {found['lift_at_10']:.1f} times as often as the average "
         f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",

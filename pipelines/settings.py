@@ -168,7 +168,8 @@ class Source(Section):
 class OutcomeRules(Section):
     """What counts as a conversion, and from when until when somebody is worth scoring: see `features.outcome`.
 
-    `name` is `kind` unless it is given; of customers, only the statuses "disqualified" and "merged" take one off unless others are given.
+    `name` is `kind` unless it is given; a customer may have been disqualified as a lead, so of statuses only "merged" takes one off
+    unless others are given.
     """
 
     kind: Kind = "first purchase"
@@ -189,7 +190,7 @@ class OutcomeRules(Section):
         kind = given.get("kind", "first purchase") if isinstance(given, dict) else "first purchase"
         if kind == "first purchase":
             return given
-        return {"name": kind, **({"closed_statuses": ("disqualified", "merged")} if kind in OF_CUSTOMERS else {}), **given}
+        return {"name": kind, **({"closed_statuses": ("merged",)} if kind in OF_CUSTOMERS else {}), **given}
 
     @model_validator(mode="after")
     def _of_one_piece(self) -> OutcomeRules:

@@ -261,7 +261,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, v
     }
     said = study.plan.outcome.words
     notices = (
-        f"To {'win' if said.found == 'deals' else 'find'} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, best first "
+        f"To {said.get} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, {said.first} "
         f"(95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); in random order it takes 90.",
         _why_leader(learned),
         *(finding.sentence for finding in study.findings),

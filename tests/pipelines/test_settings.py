@@ -249,7 +249,7 @@ def test_named_outcomes_stand_beside_the_default_one(tmp_path: Path) -> None:
     assert met.outcome.rule == Outcome("meeting", activities=("demo",))
     assert [one.outcome.name for one in (first, renewal, met)] == ["first purchase", "renewal", "meeting"]
     assert [one.timeline.horizon_days for one in (first, renewal, met)] == [60, 90, 90]
-    assert (renewal.timeline.min_age_days, renewal.outcome.closed_statuses) == (275, ("disqualified", "merged"))
+    assert (renewal.timeline.min_age_days, renewal.outcome.closed_statuses) == (275, ("merged",))
     assert "customer" in met.outcome.closed_statuses
     assert [one.lists_folder.relative_to(read.home_folder) for one in (first, met)] == [Path("lists"), Path("lists/met")]
     assert [one.chosen for one in read.each_outcome("met")] == ["met"]
