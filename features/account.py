@@ -45,13 +45,14 @@ def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
 
 
 def _siblings(crm: Crm, housed: ir.Table) -> ir.Table:
-    others = crm.leads.select(sibling="lead_id", home="account_id", lead_known=_lead_known(crm))
+    others = crm.leads.select("merged_at", sibling="lead_id", home="account_id", lead_known=_lead_known(crm))
     known = housed.join(
         others,
         [
             housed.account_id == others.home,
             housed.lead_id != others.sibling,
             others.lead_known < housed.as_of,
+            _still_itself(others, housed),
         ],
     )
     return known.group_by("lead_id", "as_of").agg(siblings=known.count())
@@ -59,10 +60,10 @@ def _siblings(crm: Crm, housed: ir.Table) -> ir.Table:
 
 def _activity(crm: Crm, housed: ir.Table) -> ir.Table:
     """All of the account's activity less the lead's own, so that each activity is read once per account and not once per colleague."""
-    leads = crm.leads.select(actor="lead_id", home="account_id", lead_known=_lead_known(crm))
+    leads = crm.leads.select("merged_at", actor="lead_id", home="account_id", lead_known=_lead_known(crm))
     inward = crm.activities.filter(crm.activities.direction == "in").select("lead_id", "occurred_at", deed_known="known_at")
     joined = inward.join(leads, inward.lead_id == leads.actor)
-    deeds = joined.select("actor", "home", "occurred_at", known_at=ibis.greatest(joined.deed_known, joined.lead_known))
+    deeds = joined.select("actor", "home", "occurred_at", "merged_at", known_at=ibis.greatest(joined.deed_known, joined.lead_known))
     homes = housed.select("account_id", "as_of").distinct()
     total = _counted(homes, deeds, homes.account_id == deeds.home, ("account_id", "as_of"))
     own = _counted(housed, deeds, housed.lead_id == deeds.actor, ("lead_id", "as_of"))
@@ -77,11 +78,17 @@ def _lead_known(crm: Crm) -> ir.TimestampValue:
     return ibis.greatest(crm.leads.known_at, crm.leads.created_at)
 
 
+def _still_itself(others: ir.Table, nights: ir.Table) -> ir.BooleanValue:
+    """Not yet merged into another, of whom its deeds and deals are known from then on."""
+    return ibis.or_(others.merged_at.isnull(), others.merged_at >= nights.as_of)
+
+
 def _counted(keys: ir.Table, deeds: ir.Table, same: ir.BooleanValue, by: tuple[str, str]) -> ir.Table:
     recent = keys.join(
         deeds,
         [
             same,
+            _still_itself(deeds, keys),
             deeds.known_at < keys.as_of,
             deeds.occurred_at < keys.as_of,
             deeds.occurred_at >= keys.as_of - ibis.interval(days=max(_SPANS)),
@@ -93,13 +100,14 @@ def _counted(keys: ir.Table, deeds: ir.Table, same: ir.BooleanValue, by: tuple[s
 
 def _deals(crm: Crm, housed: ir.Table) -> ir.Table:
     """Deals of the account's other leads, as they were known. A deal that names no account is its lead's account's, once that lead is known."""
-    homes = crm.leads.select(buyer="lead_id", lead_home="account_id", lead_known=_lead_known(crm))
+    homes = crm.leads.select("merged_at", buyer="lead_id", lead_home="account_id", lead_known=_lead_known(crm))
     deals = crm.deals.select("lead_id", "account_id", "outcome", "amount", opened=crm.deals.created_at, closing=closing_known(crm.deals))
     placed = deals.left_join(homes, deals.lead_id == homes.buyer)
     opened = placed.account_id.isnull().ifelse(ibis.greatest(placed.opened, placed.lead_known), placed.opened)
     home = ibis.coalesce(placed.account_id, placed.lead_home)
-    placed = placed.select("outcome", "amount", "closing", dealer="lead_id", home=home, visible=opened)
-    known = housed.join(placed, [housed.account_id == placed.home, housed.lead_id != placed.dealer, placed.visible < housed.as_of])
+    placed = placed.select("outcome", "amount", "closing", "merged_at", dealer="lead_id", home=home, visible=opened)
+    theirs = [housed.account_id == placed.home, housed.lead_id != placed.dealer, placed.visible < housed.as_of, _still_itself(placed, housed)]
+    known = housed.join(placed, theirs)
     closed = ibis.and_(known.outcome != "open", known.closing < known.as_of)
     won = ibis.and_(closed, known.outcome == "won")
     return known.group_by("lead_id", "as_of").agg(

@@ -29,7 +29,6 @@ _BINS = 20
 # noise costs too. On three made-up companies a trap gained 5 to 9 times its cost, a campaign that came and went at most once.
 _RISE = 0.05
 _LOST = 0.02
-_ENDED = {"won": "became customers", "lost": "were lost"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _drawn(nights: Nights, seed: int) -> Nights:
     """The newest training nights and tonight, at most so many rows of each."""
     rng = np.random.default_rng(seed)
     kept = [frame.iloc[np.sort(rng.permutation(len(frame))[:_ROWS])] for frame in (nights.past[nights.newest], nights.tonight)]
-    return Nights(kept[0], kept[1], nights.limits, newest=1.0)
+    return Nights(kept[0], kept[1], nights.limits, newest=1.0, said=nights.said)
 
 
 class _Classifier:
@@ -152,9 +151,10 @@ class _Classifier:
         if rises[worst] < _RISE:
             return None
         attribute = self.attributes[worst]
+        became = self.nights.said.did if ending == "won" else "were lost"
         evidence = (
             f"a classifier tells leads of past nights from tonight's (ROC AUC {self.auc(self.score):.2f}) by it, and those that it tells "
-            f"{_ENDED[ending]}: tonight has {promises[ending]:.2f} times as many of their kind"
+            f"{became}: tonight has {promises[ending]:.2f} times as many of their kind"
         )
         advice = "it seems to be written when a lead ends, so map its field history, or allow it if it is known before"
         return attribute, Finding(attribute.name, attribute.origin, "adversary", evidence, advice)

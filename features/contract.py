@@ -22,6 +22,8 @@ _SCHEMAS: dict[str, dict[str, str]] = {
         "company": "string",
         "status": "string",
         "unsubscribed": "boolean",
+        "merged_into": "string",
+        "merged_at": _STAMP,
     },
     "lead_changes": {
         "lead_id": "string",

@@ -11,17 +11,18 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features import account, deals, engagement, outreach, profile
+from features import account, deals, engagement, outreach, profile, purchases
 from features.crm import Crm
 from features.feature import Feature
 from features.history import tracked_fields
 from features.labels import label
+from features.outcome import Outcome
 from features.plan import NIGHTS_PER_LEAD, Attribute, Deed, Plan
-from features.population import open_leads
+from features.population import population
 from features.timeline import Timeline
 
 _SMALL = 150_000
-_PARTS = (profile, engagement, deals, account, outreach)
+_PARTS = (profile, engagement, deals, purchases, account, outreach)
 _RATED = ("source", "campaign", "origin", "channel", "lead_source", "lead_origin", "utm_source", "utm_campaign")
 
 
@@ -32,6 +33,7 @@ def plan_from(
     closed_statuses: tuple[str, ...] = Plan.closed_statuses,
     known_before: datetime | None = None,
     most: int = 12,
+    outcome: Outcome | None = None,
 ) -> Plan:
     """Decide which features a model is made of, by looking at what the company records.
 
@@ -40,6 +42,7 @@ def plan_from(
     attributes : the company's own fields; those with history in `lead_changes` are marked so already.
     known_before : look only at activities known before this instant.
     most : at most so many kinds of activity get windows of their own; the rest count in the totals. 12 covers a busy CRM.
+    outcome : what is predicted; default: the first purchase.
     """
     activities = (
         crm.activities if known_before is None else crm.activities.filter(crm.activities.known_at < ibis.literal(known_before, "timestamp(6)"))
@@ -52,7 +55,7 @@ def plan_from(
     )
     steady = {a.name for a in attributes if a.origin == "leads" and a.kind == "category" and a.known == "creation"}
     rated = ("owner_id", *(name for name in _RATED if name in steady))
-    return Plan(timeline, deeds, attributes, tracked_fields(crm), rated, closed_statuses=closed_statuses)
+    return Plan(timeline, deeds, attributes, tracked_fields(crm), rated, closed_statuses=closed_statuses, outcome=outcome or Outcome())
 
 
 def features_of(plan: Plan) -> tuple[Feature, ...]:
@@ -65,7 +68,7 @@ def features_of(plan: Plan) -> tuple[Feature, ...]:
 
 
 def snapshot(crm: Crm, nights: ir.Table, plan: Plan) -> ir.Table:
-    """What was known of every open lead on each night.
+    """What was known on each night of everybody worth scoring.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def snapshot(crm: Crm, nights: ir.Table, plan: Plan) -> ir.Table:
     -------
     lead_id, as_of, owner_id, account_id, then the features in order.
     """
-    return described(crm, open_leads(crm, nights, plan), plan)
+    return described(crm, population(crm, nights, plan), plan)
 
 
 def described(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
@@ -98,7 +101,7 @@ def _is_count(name: str, plan: Plan) -> bool:
 
 def labelled(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime) -> ir.Table:
     """Every lead-night of some nights with `ripe` and `converted`: see `features.labels.label`."""
-    return label(crm, open_leads(crm, nights, plan), plan.timeline, extracted_at)
+    return label(crm, population(crm, nights, plan), plan.timeline, extracted_at, plan.outcome)
 
 
 def training(
@@ -116,12 +119,11 @@ def training(
 
     Returns
     -------
-    lead_id, as_of, converted (null where the night is unripe), won_at (null: not yet), weight, then the features in order; one row per lead and
+    lead_id, as_of, converted (null where the night is unripe), happened_at (null: not yet), weight, then the features in order; one row per lead and
     night, in that order.
     """
     examples = labelled(crm, nights, plan, extracted_at)
-    # A lead that was in truth won before is no example, ripe or not.
-    examples = examples.filter(ibis.or_(examples.won_at.isnull(), examples.won_at >= examples.as_of))
+    examples = examples.filter(~examples.over)
     answered = examples.filter(examples.ripe)
     size = answered.agg(rows=answered.count(), leads=answered.lead_id.nunique()).execute().iloc[0]
     every = -(-int(size["rows"]) // min(limit, max(nights_per_lead * int(size["leads"]), _SMALL)))
@@ -130,7 +132,7 @@ def training(
         examples = examples.mutate(nth=ibis.row_number().over(order))
         examples = examples.filter(examples.nth % every == 0).drop("nth")
     features = described(crm, examples, plan).drop("owner_id", "account_id")
-    answers = examples.select("lead_id", "as_of", "converted", "won_at", weight=ibis.literal(float(max(every, 1))))
+    answers = examples.select("lead_id", "as_of", "converted", "happened_at", weight=ibis.literal(float(max(every, 1))))
     joined = answers.join(features, ["lead_id", "as_of"])
     return joined.order_by("lead_id", "as_of")
 

@@ -120,6 +120,7 @@ def cut(crm: Crm, as_of: datetime) -> Crm:
     for field in [name for name in tracked_fields(crm) if name in leads.columns and leads.schema()[name].is_string()]:
         then = value_at(crm, leads.select("lead_id").mutate(as_of=night), field).select("lead_id", then="value")
         leads = leads.left_join(then, "lead_id").drop("lead_id_right").mutate(**{field: ibis._.then}).drop("then")
+    leads = leads.mutate(merged_at=(leads.merged_at < night).ifelse(leads.merged_at, ibis.null("timestamp(6)")))
     return crm._replace(
         leads=leads.select(*crm.leads.columns).cache(),
         lead_changes=crm.lead_changes.filter(crm.lead_changes.known_at < night),

@@ -1,7 +1,6 @@
 """Did it convert within the horizon, and may we know yet?
 
-The one definition of conversion: the lead's first won deal, dated `closed_at`. An open lead is never a lost lead: until its night is ripe
-it has no label at all.
+What counts is said in `features.outcome`. An open lead is never a lost lead: until its night is ripe it has no label at all.
 """
 
 from __future__ import annotations
@@ -13,37 +12,39 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.crm import Crm
+from features.outcome import Outcome, events, firsts
 from features.timeline import Timeline
 
 
-def first_wins(crm: Crm) -> ir.Table:
-    """When each customer was first won: lead_id, won_at."""
-    won = crm.deals.filter(crm.deals.outcome == "won")
-    return won.group_by("lead_id").agg(won_at=won.closed_at.min())
-
-
-def label(crm: Crm, spine: ir.Table, timeline: Timeline, extracted_at: datetime) -> ir.Table:
+def label(crm: Crm, spine: ir.Table, timeline: Timeline, extracted_at: datetime, outcome: Outcome | None = None) -> ir.Table:
     """What became of each lead-night, where that may be known.
 
     Parameters
     ----------
     spine : lead_id, as_of, and anything else.
     extracted_at : until when the tables are complete.
+    outcome : what counts; default: the first purchase.
 
     Returns
     -------
-    The spine with `ripe` (is horizon and settle lag over?), `won_at` (the first win, however late; null: none so far), and `converted`: true when
-    the first win falls on or after as_of and before the end of the horizon, false when it does not, null when the night is unripe or the lead
-    was in truth won before and we did not know.
+    The spine with `ripe` (is horizon and settle lag over?), `happened_at` (when what counts next happened, however late; null: not yet),
+    `over` (it happens once, such as a first purchase, and had in truth happened before, and we did not know), and `converted`: true when what
+    counts falls on or after as_of and before the end of the horizon, false when it does not (the other way round for an absence), null when the
+    night is unripe, or over.
     """
-    wins = first_wins(crm).rename(winner="lead_id")
-    joined = spine.left_join(wins, spine.lead_id == wins.winner).drop("winner")
-    edge = ibis.literal(extracted_at - timeline.gap, "timestamp(6)")
-    ripe = joined.as_of <= edge
-    earlier = ibis.and_(joined.won_at.notnull(), joined.won_at < joined.as_of)
-    within = ibis.and_(joined.won_at.notnull(), joined.won_at < joined.as_of + ibis.interval(days=timeline.horizon_days))
-    converted = ibis.cases((~ripe, ibis.null("boolean")), (earlier, ibis.null("boolean")), else_=within)
-    return joined.mutate(ripe=ripe, converted=converted)
+    wanted = outcome or Outcome()
+    happened = (events if wanted.of_customers else firsts)(crm, wanted).select("happened_at", doer="lead_id")
+    keys = spine.select("lead_id", "as_of")
+    theirs = keys.join(happened, keys.lead_id == happened.doer)
+    counted = theirs.group_by("lead_id", "as_of").agg(
+        happened_at=theirs.happened_at.min(where=theirs.happened_at >= theirs.as_of), before=theirs.count(where=theirs.happened_at < theirs.as_of)
+    )
+    joined = spine.left_join(counted, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
+    ripe = joined.as_of <= ibis.literal(extracted_at - timeline.gap, "timestamp(6)")
+    over = ibis.and_(ibis.literal(not wanted.of_customers), joined.before.fill_null(0) > 0)
+    came = ibis.and_(joined.happened_at.notnull(), joined.happened_at < joined.as_of + ibis.interval(days=timeline.horizon_days))
+    converted = ibis.cases((ibis.or_(~ripe, over), ibis.null("boolean")), else_=~came if wanted.is_absence else came)
+    return joined.mutate(ripe=ripe, over=over, converted=converted).drop("before")
 
 
 def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
 
     Parameters
     ----------
-    examples : lead_id, as_of, won_at, converted (null where unripe), and anything else.
+    examples : lead_id, as_of, happened_at, converted (null where unripe), and anything else.
 
     Returns
     -------
@@ -59,15 +60,15 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
     was last seen. Wins entered up to the settle lag late are not missed, so that nobody is followed into the last days of an extract.
 
     >>> night = datetime(2025, 1, 1)
-    >>> rows = pd.DataFrame({"as_of": [night] * 2, "won_at": [datetime(2025, 1, 5), datetime(2025, 3, 1)], "converted": [True, True]})
-    >>> as_known(rows, datetime(2025, 2, 7), Timeline())[["converted", "won", "followed_days"]].to_numpy(dtype=object).tolist()
+    >>> rows = pd.DataFrame({"as_of": [night] * 2, "happened_at": [datetime(2025, 1, 5), datetime(2025, 3, 1)], "converted": [True, True]})
+    >>> as_known(rows, datetime(2025, 2, 7), Timeline())[["converted", "happened", "followed_days"]].to_numpy(dtype=object).tolist()
     [[<NA>, True, 4.0], [<NA>, False, 30.0]]
     """
     seen = pd.Timestamp(until - timedelta(days=timeline.settle_days))
     there = examples[(examples["as_of"] < seen).to_numpy()]
-    won_at = pd.to_datetime(there["won_at"])
-    won = (won_at < seen).to_numpy()
-    left = won_at.where(won, seen)
+    happened_at = pd.to_datetime(there["happened_at"])
+    won = (happened_at < seen).to_numpy()
+    left = happened_at.where(won, seen)
     ripe = (there["as_of"] <= pd.Timestamp(until - timeline.gap)).to_numpy()
     return there.assign(
         converted=there["converted"].astype("boolean").where(ripe),

@@ -22,11 +22,11 @@ from scipy.spatial.distance import jensenshannon
 from features.endings import ENDINGS, Ending
 from features.finding import Finding
 from features.levels import MISSING, levels
+from features.outcome import WORDS, Words
 from features.plan import Attribute
 
 _AGES, _TIMES = 10, 6
 _PRIOR = 20.0
-_ENDS = {"won": "become customers", "lost": "be lost"}
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,13 @@ class Nights:
     past : one row per lead and training night: lead_id, as_of, lead_age_days, ending, and the fields.
     tonight : the same of one night, without ending.
     newest : which share of the past rows tonight is compared with. A quarter: the world drifts, and the newest nights are the most like tonight.
+    said : the outcome in words.
     """
 
-    def __init__(self, past: pd.DataFrame, tonight: pd.DataFrame, limits: Thresholds | None = None, newest: float = 0.25) -> None:
-        self.past, self.tonight, self.limits = past, tonight, limits or Thresholds()
+    def __init__(
+        self, past: pd.DataFrame, tonight: pd.DataFrame, limits: Thresholds | None = None, newest: float = 0.25, said: Words = WORDS["first purchase"]
+    ) -> None:
+        self.past, self.tonight, self.limits, self.said = past, tonight, limits or Thresholds(), said
         self.newest = (past["as_of"] >= past["as_of"].quantile(1 - newest)).to_numpy()
         since = (tonight["as_of"].max() - past["as_of"].max()) / pd.Timedelta(days=1)
         self._grown = [(frame["lead_age_days"] >= since).to_numpy() for frame in (past, tonight)]
@@ -180,11 +183,12 @@ def shifts(nights: Nights, attributes: Sequence[Attribute]) -> list[Shift]:
     return [shift(nights, attribute) for attribute in attributes]
 
 
-def accusation(found: Shift) -> Finding:
-    """What is held against a field that promises tonight's leads too little."""
+def accusation(found: Shift, said: Words = WORDS["first purchase"]) -> Finding:
+    """What is held against a field that promises tonight's leads too little; `said` is the outcome in words."""
+    ends = said.become if found.ending == "won" else "be lost"
     evidence = (
         f"it is filled for {found.filled_then:.0%} of the leads of past nights and {found.filled_tonight:.0%} of tonight's (Jensen-Shannon distance "
-        f"{found.distance:.2f}), and by its values tonight's leads would {_ENDS[found.ending]} {found.promise:.2f} times as often as those did"
+        f"{found.distance:.2f}), and by its values tonight's leads would {ends} {found.promise:.2f} times as often as those did"
     )
     advice = "it seems to be written when a lead ends, so map its field history, or allow it if it is known before"
     return Finding(found.attribute.name, found.attribute.origin, "tonight", evidence, advice)

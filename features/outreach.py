@@ -8,7 +8,8 @@ import ibis.expr.types as ir
 from features.crm import Crm
 from features.engagement import known_activities
 from features.feature import Feature
-from features.history import closing_known, days_between, first_values
+from features.history import days_between, first_values
+from features.outcome import Words, events, purchases
 from features.plan import Plan
 
 
@@ -17,10 +18,7 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     touches = [
         Feature(f"touches_{days}d", "number", "our touches", f"touched by us {{value}} in the last {days} days", "times") for days in plan.windows
     ]
-    rates = [
-        Feature(f"rate_{name}", "number", f"{_plain(name)}'s past conversions", f"leads of this {_plain(name)} converted at {{value}}", "share")
-        for name in plan.rated
-    ]
+    rates = [_rate(plan.outcome.words, name) for name in plan.rated]
     return (
         *touches,
         Feature("touches_ever", "number", "our touches", "touched by us {value} so far", "times"),
@@ -30,6 +28,11 @@ def features(plan: Plan) -> tuple[Feature, ...]:
         Feature("hours_to_response", "number", "first response", "first answered {value} after it came in", "hours"),
         *rates,
     )
+
+
+def _rate(said: Words, name: str) -> Feature:
+    group = _plain(name)
+    return Feature(f"rate_{name}", "number", f"{group}'s past {said.noun}", f"{said.who}s of this {group} {said.rate} at {{value}}", "share")
 
 
 def _plain(name: str) -> str:
@@ -83,8 +86,9 @@ def conversion_rate(crm: Crm, spine: ir.Table, plan: Plan, name: str) -> ir.Tabl
     """How the ripe leads of a lead's own group (its source, campaign, first owner) had converted by each night.
 
     A lead enters its group's rate once horizon and settle lag have passed since its creation, so that young leads do not count as lost; it
-    counts as converted when it was won within the horizon of its creation and we knew. The rate is smoothed towards the overall one by
-    `plan.smoothing` leads' worth of it (empirical Bayes with a fixed prior weight).
+    counts as converted when it came to the outcome within the horizon of its creation and we knew. A customer enters once for each purchase, and
+    its time runs from there. The rate is smoothed towards the overall one by `plan.smoothing` leads' worth of it (empirical Bayes with a fixed
+    prior weight).
 
     Returns
     -------
@@ -94,10 +98,10 @@ def conversion_rate(crm: Crm, spine: ir.Table, plan: Plan, name: str) -> ir.Tabl
     cohort = _cohort(crm, grouped, plan)
     nights = spine.select("as_of").distinct()
     ripe = _as_known(
-        nights.join(cohort, [cohort.enters <= nights.as_of, cohort.known_at < nights.as_of]).select("as_of", "group", "since", "won_known")
+        nights.join(cohort, [cohort.enters <= nights.as_of, cohort.known_at < nights.as_of]).select("as_of", "group", "since", "came_known")
     )
-    won = ibis.and_(ripe.won_known.notnull(), ripe.won_known < ripe.as_of)
-    groups = ripe.group_by("as_of", "group").agg(leads=ripe.count(), wins=ripe.count(where=won))
+    came = ibis.and_(ripe.came_known.notnull(), ripe.came_known < ripe.as_of)
+    groups = ripe.group_by("as_of", "group").agg(leads=ripe.count(), wins=ripe.count(where=~came if plan.outcome.is_absence else came))
     overall = groups.group_by("as_of").agg(all_leads=groups.leads.sum(), all_wins=groups.wins.sum())
     keys = spine.select("lead_id", "as_of")
     own = grouped.rename(member="lead_id")
@@ -125,12 +129,25 @@ def _as_known(placed: ir.Table) -> ir.Table:
 
 
 def _cohort(crm: Crm, grouped: ir.Table, plan: Plan) -> ir.Table:
-    """group, since, known_at, enters (when the lead's own horizon is ripe), won_known (null when not won within it)."""
-    horizon = ibis.interval(days=plan.timeline.horizon_days)
-    gap = ibis.interval(days=plan.timeline.horizon_days + plan.timeline.settle_days)
-    won = crm.deals.filter(crm.deals.outcome == "won").select("closed_at", buyer="lead_id", closing=closing_known(crm.deals))
-    leads = crm.leads.select("lead_id", "created_at", "known_at")
-    within = leads.join(won, [leads.lead_id == won.buyer, won.closed_at < leads.created_at + horizon])
-    wins = within.group_by("lead_id").agg(won_known=within.closing.min())
-    joined = leads.left_join(wins, "lead_id").drop("lead_id_right").join(grouped, "lead_id")
-    return joined.select("group", "since", "known_at", "won_known", enters=joined.created_at + gap)
+    """group, since, known_at, enters (when its own horizon is ripe), came_known (null where the outcome did not come within it)."""
+    entries = _entries(crm, plan)
+    ends = ibis.interval(days=plan.timeline.min_age_days + plan.timeline.horizon_days)
+    happened = events(crm, plan.outcome).select("happened_at", happening_known="known_at", doer="lead_id")
+    within = entries.join(happened, [entries.lead_id == happened.doer, happened.happened_at < entries.start + ends])
+    if plan.outcome.of_customers:
+        within = within.filter(within.happened_at > within.start)
+    came = within.group_by("lead_id", "entry").agg(came_known=within.happening_known.min())
+    joined = entries.left_join(came, ["lead_id", "entry"]).drop("lead_id_right", "entry_right").join(grouped, "lead_id")
+    gap = ibis.interval(days=plan.timeline.min_age_days + plan.timeline.horizon_days + plan.timeline.settle_days)
+    return joined.select("group", "since", "known_at", "came_known", enters=joined.start + gap)
+
+
+def _entries(crm: Crm, plan: Plan) -> ir.Table:
+    """lead_id, entry, start, known_at: from when on each lead, or each customer after each purchase, had its chance."""
+    leads = crm.leads.select("lead_id", "created_at", lead_known="known_at")
+    if not plan.outcome.of_customers:
+        return leads.select("lead_id", entry="lead_id", start="created_at", known_at="lead_known")
+    bought = purchases(crm, plan.outcome).select("deal_id", "happened_at", "known_at", buyer="lead_id")
+    joined = leads.join(bought, leads.lead_id == bought.buyer)
+    known = ibis.greatest(joined.known_at, joined.lead_known, joined.created_at)
+    return joined.select("lead_id", entry="deal_id", start="happened_at", known_at=known)

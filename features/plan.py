@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from features.feature import Kind
+from features.outcome import Outcome
 from features.timeline import Timeline
 
 Origin = Literal["leads", "accounts", "deals"]
@@ -86,6 +87,7 @@ class Plan:
     rated : names of the category attributes (and "owner_id") whose past conversion rate is a feature.
     windows : days of the engagement windows. 1, 7, 30, 90: tonight, a week, a month, a quarter.
     closed_statuses : values of `status` that take a lead off the list.
+    outcome : what a score is the probability of, and so who is scored.
     smoothing : leads' worth of the overall rate added to every group's own. 20: a group of 20 leads counts half.
     """
 
@@ -97,6 +99,7 @@ class Plan:
     windows: tuple[int, ...] = (1, 7, 30, 90)
     closed_statuses: tuple[str, ...] = ("disqualified", "merged", "lost", "won", "customer")
     smoothing: float = 20.0
+    outcome: Outcome = field(default_factory=Outcome)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values, to be stored beside a model."""
@@ -115,5 +118,7 @@ class Plan:
             "timeline": Timeline(**stored["timeline"]),
             "deeds": tuple(Deed(**one) for one in stored["deeds"]),
             "attributes": tuple(Attribute(**one) for one in stored["attributes"]),
+            # A model of before there were others learned the first purchase.
+            "outcome": Outcome.from_dict(stored.get("outcome", {})),
         }
         return cls(**{**stored, **plain, **built})

@@ -37,7 +37,8 @@ def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
             known = known.left_join(then, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")
     known = _joined(known, crm.leads, "lead_id", [a for a in plan.attributes if a.origin == "leads" and a.known != "history"])
     known = _joined(known, crm.accounts, "account_id", [a for a in plan.attributes if a.origin == "accounts"])
-    known = _joined(known, _latest_deals(crm), "lead_id", [a for a in plan.attributes if a.origin == "deals"])
+    known = _joined(known, _latest_deals(crm), "lead_id", [a for a in plan.attributes if a.origin == "deals" and a.known != "creation"])
+    known = _newest_deals(crm, known, [a for a in plan.attributes if a.origin == "deals" and a.known == "creation"])
     return known.select("lead_id", "as_of", *(feature.name for feature in features(plan)))
 
 
@@ -59,3 +60,16 @@ def _latest_deals(crm: Crm) -> ir.Table:
     order = ibis.window(group_by="lead_id", order_by=[ibis.desc("created_at"), "deal_id"])
     numbered = crm.deals.mutate(nth=ibis.row_number().over(order))
     return numbered.filter(numbered.nth == 0)
+
+
+def _newest_deals(crm: Crm, known: ir.Table, attributes: list[Attribute]) -> ir.Table:
+    """What never changes of the deal that was each lead's newest on each night."""
+    if not attributes:
+        return known
+    deals = crm.deals.select("deal_id", buyer="lead_id", opened="created_at", **{a.column: _typed(crm.deals[a.name], a) for a in attributes})
+    keys = known.select("lead_id", "as_of")
+    theirs = keys.join(deals, [keys.lead_id == deals.buyer, deals.opened < keys.as_of])
+    order = ibis.window(group_by=["lead_id", "as_of"], order_by=[ibis.desc("opened"), "deal_id"])
+    numbered = theirs.mutate(nth=ibis.row_number().over(order))
+    newest = numbered.filter(numbered.nth == 0).select("lead_id", "as_of", *(a.column for a in attributes))
+    return known.left_join(newest, ["lead_id", "as_of"]).drop("lead_id_right", "as_of_right")

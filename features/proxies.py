@@ -18,6 +18,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from features.endings import ENDINGS
 from features.finding import Finding
 from features.levels import MISSING, levels
+from features.outcome import WORDS, Words
 from features.plan import Attribute
 
 _OVERWRITTEN = re.compile(
@@ -27,11 +28,6 @@ _OVERWRITTEN = re.compile(
 )
 _PRIOR = 20.0
 _COHORTS = 10
-_BECAME = {"won": "became customers", "lost": "were lost"}
-_WRITTEN = {
-    "won": "it seems to be written once the deal is won, so tonight's open leads cannot have it",
-    "lost": "it seems to be written once the lead is lost, so tonight's open leads cannot have it",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,9 @@ class Thresholds:
     filled_leads: int = 10
 
 
-def proxies(past: pd.DataFrame, attributes: Sequence[Attribute], seed: int = 7, thresholds: Thresholds | None = None) -> list[Finding]:
+def proxies(
+    past: pd.DataFrame, attributes: Sequence[Attribute], seed: int = 7, thresholds: Thresholds | None = None, said: Words = WORDS["first purchase"]
+) -> list[Finding]:
     """Name every field whose values among past leads look filled in or overwritten after the outcome.
 
     To the business: the score stays as good tomorrow as it looked in training.
@@ -71,6 +69,7 @@ def proxies(past: pd.DataFrame, attributes: Sequence[Attribute], seed: int = 7, 
         or not, is what it would give away.
     attributes : the fields in question, of which only today's value exists.
     seed : which leads a field's rates are learned on, and which they are judged on.
+    said : the outcome in words.
     """
     limits = thresholds or Thresholds()
     won = (past["ending"] == "won").to_numpy(dtype=bool)
@@ -79,11 +78,11 @@ def proxies(past: pd.DataFrame, attributes: Sequence[Attribute], seed: int = 7, 
     found = []
     for attribute in attributes:
         level = levels(past[attribute.column])
-        found += [*_null_ness(attribute, level, past, limits), *_power(attribute, level, won, limits, seed)]
+        found += [*_null_ness(attribute, level, past, limits, said), *_power(attribute, level, won, limits, seed, said)]
     return found
 
 
-def _null_ness(attribute: Attribute, level: np.ndarray, past: pd.DataFrame, limits: Thresholds) -> list[Finding]:
+def _null_ness(attribute: Attribute, level: np.ndarray, past: pd.DataFrame, limits: Thresholds, said: Words) -> list[Finding]:
     """Whether being filled tells how it ended."""
     filled = level != MISSING
     if filled.all() or filled.sum() < limits.filled_leads:
@@ -95,21 +94,23 @@ def _null_ness(attribute: Attribute, level: np.ndarray, past: pd.DataFrame, limi
         usual = float(pd.Series(ended).groupby(cohort).transform("mean").to_numpy()[filled].mean())
         rate = float(ended[filled].mean())
         if usual <= limits.usual and rate >= max(limits.filled_ended, min(1.0, limits.filled_ratio * usual)):
-            evidence = f"{rate:.0%} of the leads where it is filled {_BECAME[ending]}, and it is filled for {filled[~ended].mean():.0%} of all others"
-            found.append(Finding(attribute.name, attribute.origin, "null-ness", evidence, _WRITTEN[ending]))
+            became, when = (said.did, said.known) if ending == "won" else ("were lost", "the lead is lost")
+            evidence = f"{rate:.0%} of the {said.who}s where it is filled {became}, and it is filled for {filled[~ended].mean():.0%} of all others"
+            advice = f"it seems to be written once {when}, so tonight's {said.those} cannot have it"
+            found.append(Finding(attribute.name, attribute.origin, "null-ness", evidence, advice))
     return found
 
 
-def _power(attribute: Attribute, level: np.ndarray, won: np.ndarray, limits: Thresholds, seed: int) -> list[Finding]:
+def _power(attribute: Attribute, level: np.ndarray, won: np.ndarray, limits: Thresholds, seed: int, said: Words) -> list[Finding]:
     """Whether it alone explains too much of who was won, for any field or for one of its name."""
     explained, auc = _explained(level, won, seed)
     found = []
     if explained > limits.explained:
-        evidence = f"it alone explains {explained:.0%} of who converted (ROC AUC {auc:.2f})"
+        evidence = f"it alone explains {explained:.0%} of who {said.rate} (ROC AUC {auc:.2f})"
         advice = "map its field history, or allow it if it is known before the outcome"
         found.append(Finding(attribute.name, attribute.origin, "power", evidence, advice))
     if explained > limits.explained_if_named and _OVERWRITTEN.search(attribute.name.replace("_", " ")):
-        evidence = f"its name says that it is overwritten as the lead goes along, and it explains {explained:.1%} of who converted"
+        evidence = f"its name says that it is overwritten as the lead goes along, and it explains {explained:.1%} of who {said.rate}"
         advice = "map its field history, or allow it if it never changes after creation"
         found.append(Finding(attribute.name, attribute.origin, "name", evidence, advice))
     return found

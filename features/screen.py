@@ -21,6 +21,7 @@ from features.crm import Crm
 from features.endings import endings
 from features.finding import METHODS, Finding
 from features.likeness import Nights, accusation, drift, shifts
+from features.outcome import ever
 from features.plan import Attribute, Plan
 from features.population import open_leads
 from features.proxies import proxies
@@ -90,7 +91,10 @@ def screen(crm: Crm, tonight: datetime, examples: pd.DataFrame, plan: Plan, allo
     if suspects:
         past, nights = compared(crm, tonight, examples, plan, suspects)
         moved = shifts(nights, suspects)
-        findings += [*proxies(past, suspects, seed), *(accusation(one) for one in moved if one.accused(nights.limits))]
+        findings += [
+            *proxies(past, suspects, seed, said=plan.outcome.words),
+            *(accusation(one, plan.outcome.words) for one in moved if one.accused(nights.limits)),
+        ]
         # What is accused already would hide the rest from a classifier.
         trial = adversary(nights, _without(suspects, findings), seed)
         findings += trial.findings
@@ -109,7 +113,7 @@ def compared(crm: Crm, tonight: datetime, examples: pd.DataFrame, plan: Plan, su
     one_each = past.drop_duplicates("lead_id")
     came = one_each["as_of"] - pd.to_timedelta(one_each["lead_age_days"], unit="D")
     # Today's value is the same on every night of a lead, so that every k-th night tells as much.
-    nights = Nights(past.iloc[:: -(-len(past) // _ROWS)], _tonight(crm, tonight, replace(plan, attributes=tuple(suspects))))
+    nights = Nights(past.iloc[:: -(-len(past) // _ROWS)], _tonight(crm, tonight, replace(plan, attributes=tuple(suspects))), said=plan.outcome.words)
     return one_each.assign(created_at=came), nights
 
 
@@ -120,8 +124,15 @@ def _without(attributes: Sequence[Attribute], findings: Sequence[Finding]) -> li
 
 def _past(crm: Crm, examples: pd.DataFrame, suspects: Sequence[Attribute], plan: Plan) -> pd.DataFrame:
     """The fields on training nights, with how each lead has ended by now."""
-    ended = endings(crm, plan.closed_statuses).select("lead_id", "ending").execute()
+    first = plan.outcome.kind == "first purchase"
+    ended = endings(crm, plan.closed_statuses).select("lead_id", "ending").execute() if first else _came(crm, examples, plan)
     return examples[["lead_id", "as_of", "lead_age_days", *(attribute.column for attribute in suspects)]].merge(ended, on="lead_id", how="left")
+
+
+def _came(crm: Crm, examples: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Who came to an outcome that is no first purchase, within the horizon of an example or later; such an outcome has no losers."""
+    within = examples.loc[examples["converted"].astype(bool), "lead_id"]
+    return pd.DataFrame({"lead_id": sorted({*within, *ever(crm, plan.outcome)}), "ending": "won"})
 
 
 def _tonight(crm: Crm, tonight: datetime, plan: Plan) -> pd.DataFrame:

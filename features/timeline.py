@@ -25,7 +25,8 @@ class Timeline:
     ----------
     horizon_days : days a lead has to convert. 90 is one sales quarter.
     settle_days : days after the horizon until late entries have arrived. 7, because reps catch up within a week.
-    max_age_days : a lead older than this is no longer worth a nightly score. 365.
+    max_age_days : a lead older than this is no longer worth a nightly score. 365. The age of a customer is that of its last purchase.
+    min_age_days : a younger one is not scored yet. 0; with yearly contracts, 275 begins three months before the renewal.
     every_days : distance between two training nights. 7: daily ones repeat nearly the same rows.
     hour : local hour of the nightly run. 2, when nobody works.
     zone : the company's IANA time zone.
@@ -41,6 +42,7 @@ class Timeline:
     every_days: int = 7
     hour: int = 2
     zone: str = "UTC"
+    min_age_days: int = 0
 
     @property
     def horizon(self) -> timedelta:

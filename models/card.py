@@ -32,16 +32,17 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
     """
     scorer = learned.scorer
     horizon = scorer.plan.timeline.horizon_days
+    words = scorer.plan.outcome.words
+    said = f"{'an' if words.one == 'open lead' else 'a'} {words.one} {words.does}"
     names = list(learned.metrics)
     table = ["| | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     table += [f"| {metric.replace('_', ' ')} | " + " | ".join(str(learned.metrics[name][metric]) for name in names) + " |" for metric in _SHOWN]
     lines = [
         f"# {learned.leader}, known until {scorer.known_until:%Y-%m-%d}",
         "",
-        f"**Use.** The probability that an open lead becomes a customer within {horizon} days, to order calls. "
-        "Not for deciding about a person alone.",
+        f"**Use.** The probability that {said} within {horizon} days, to order calls. Not for deciding about a person alone.",
         "",
-        f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} conversions until "
+        f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} {words.noun} until "
         f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and were left out. Base rate {scorer.base_rate:.1%}.",
         "",
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",

@@ -85,14 +85,14 @@ def fit_merit(leads: pd.DataFrame, features: Sequence[Feature], spread: dict[str
     features : the profile, see `steady`.
     spread : take these variances instead of estimating them.
     """
-    if not features or int(leads["won"].sum()) < _FEWEST_WINS:
+    if not features or int(leads["happened"].sum()) < _FEWEST_WINS:
         return None
     encoder = Encoder.in_detail(leads, features)
     field = np.array([column.feature for column in encoder.columns], dtype=object)
     if not len(field):
         return None
     design = sparse.csr_array(encoder.transform(leads))
-    wins, entered, left = (leads[name].to_numpy(dtype=float) for name in ("won", "lead_age_days", "followed_days"))
+    wins, entered, left = (leads[name].to_numpy(dtype=float) for name in ("happened", "lead_age_days", "followed_days"))
     left = entered + np.maximum(left, 1e-3)
     found, rate = dict.fromkeys(field, _FIRST_SPREAD), np.ones(len(leads))
     for _ in range(_STEPS):

@@ -33,6 +33,8 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="Your configu
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines instead of words for people.")]
 NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night to work as of; default: the newest.")]
 BecauseOption = Annotated[str, typer.Option("--because", help="Why, in your own words; it stays in the audit trail.")]
+OutcomeOption = Annotated[str | None, typer.Option("--outcome", help="One outcome of your configuration by name; default: every one, in turn.")]
+OneOutcomeOption = Annotated[str, typer.Option("--outcome", help="Which outcome of your configuration, by name.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
 _homes: list[Path] = []
 
@@ -101,12 +103,12 @@ def extract(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
 
 
 @app.command()
-def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Learn from past nights whose outcome is known, test it on later ones, and promote it only if it is better."""
     _prepare(_settings(config).home_folder)
     from pipelines.train import train as flow
 
-    _finish(flow(config, _day(as_of)), as_json)
+    _finish(flow(config, _day(as_of), outcome), as_json)
 
 
 @app.command()
@@ -134,30 +136,30 @@ def compare(
 
 
 @app.command()
-def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Rank the open leads of a night with reasons, and write the list that sales works from."""
     _prepare(_settings(config).home_folder)
     from pipelines.score import score as flow
 
-    _finish(flow(config, _day(as_of)), as_json)
+    _finish(flow(config, _day(as_of), outcome), as_json)
 
 
 @app.command()
-def review(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def review(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Count what was scored and listed, and judge the nights whose outcome is known by now."""
     _prepare(_settings(config).home_folder)
     from pipelines.review import review as flow
 
-    _finish(flow(config), as_json)
+    _finish(flow(config, outcome), as_json)
 
 
 @app.command()
-def nightly(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def nightly(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """What the schedule runs every night: extract, score, review."""
     _prepare(_settings(config).home_folder)
     from pipelines.nightly import nightly as flow
 
-    _finish(flow(config), as_json)
+    _finish(flow(config, outcome), as_json)
 
 
 @app.command()
@@ -165,6 +167,7 @@ def backfill(
     first: Annotated[datetime, typer.Argument(metavar="FROM", formats=["%Y-%m-%d"], help="First night.")],
     last: Annotated[datetime, typer.Argument(metavar="TO", formats=["%Y-%m-%d"], help="Last night, included.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OutcomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score past nights exactly as they would have been: with what was known then, and the model in use then."""
@@ -173,7 +176,7 @@ def backfill(
     _prepare(_settings(config).home_folder)
     from pipelines.score import backfill as flow
 
-    _finish(flow(config, first.date(), last.date()), as_json)
+    _finish(flow(config, first.date(), last.date(), outcome), as_json)
 
 
 @app.command()
@@ -181,10 +184,11 @@ def explain(
     lead: Annotated[str, typer.Argument(help="The lead's id.")],
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: NightOption = None,
+    outcome: OneOutcomeOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Print one lead's story: what was known, what it counted for, and its past scores."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.story import tell
 
@@ -199,6 +203,7 @@ def simulate(
     days: Annotated[int, typer.Option(help="How many days of history.", min=120)] = 730,
     drift: Annotated[float, typer.Option(help="How much base rate and mix move over time; 0: not at all.", min=0)] = 1.0,
     contact_effect: Annotated[float, typer.Option(help="How much a call changes intent; 0: it only reveals it.", min=0)] = 0.0,
+    retention: Annotated[bool, typer.Option("--retention", help="Customers use what they bought, renew it and leave.")] = False,
     truth_of: Annotated[
         list[datetime] | None, typer.Option(formats=["%Y-%m-%d"], help="A night whose true probabilities are written too; default: tonight.")
     ] = None,
@@ -207,27 +212,38 @@ def simulate(
     """Make up a company with a messy CRM, to try the product on data whose truth is known."""
     from dataclasses import asdict
 
-    from pipelines.crm.simulator import TRUTH
+    from pipelines.crm.simulator import LEAVING, TRUTH
     from pipelines.crm.simulator import simulate as make_up
     from pipelines.progress import settle, step
 
     nights = [night.replace(hour=2) for night in truth_of or []]
     with step(f"Simulating {leads:,} leads") as tell:
-        counts = make_up(folder, leads=leads, seed=seed, days=days, drift=drift, contact_effect=contact_effect, progress=tell, truth_of=nights)
+        counts = make_up(
+            folder,
+            leads=leads,
+            seed=seed,
+            days=days,
+            drift=drift,
+            contact_effect=contact_effect,
+            progress=tell,
+            truth_of=nights,
+            retention=retention,
+        )
     settle()
     rows = asdict(counts)
-    said = f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run; the truth, which no flow reads, is {folder / TRUTH}."
+    also = f", and of who leaves {folder / LEAVING}" if retention else ""
+    said = f"Wrote {folder}: {_in_words(rows)}. Its leadscore.toml is ready to run; the truth, which no flow reads, is {folder / TRUTH}{also}."
     typer.echo(json.dumps(rows, default=str) if as_json else said)
 
 
 @app.command()
-def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def status(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Show the champion, the last nights, and what the last extract refused."""
     settings = _settings(config)
     _prepare(settings.home_folder)
     from pipelines.standing import standing
 
-    _finish(standing(settings), as_json)
+    _finish(standing(settings, outcome), as_json)
 
 
 @app.command()
@@ -235,10 +251,11 @@ def promote(
     version: Annotated[str, typer.Argument(help="The model version that becomes champion.")],
     because: BecauseOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Make a model version champion by your word, whatever the gate said, and write down why."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.succession import promote as succeed
 
@@ -246,19 +263,21 @@ def promote(
 
 
 @app.command()
-def rollback(because: BecauseOption = "", config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def rollback(
+    because: BecauseOption = "", config: ConfigOption = DEFAULT_CONFIG, outcome: OneOutcomeOption = "default", as_json: JsonOption = False
+) -> None:
     """Go back to the champion before the present one, and write down why."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.succession import rollback as succeed
 
     _finish(succeed(settings, because, datetime.now(UTC).replace(tzinfo=None)), as_json)
 
 
-def _settings(config: Path) -> Settings:
+def _settings(config: Path, outcome: str = "default") -> Settings:
     from pipelines.settings import read_settings
 
-    return read_settings(config)
+    return read_settings(config).each_outcome(outcome)[0]
 
 
 def _prepare(home: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -12,8 +12,10 @@ import pandas as pd
 
 from features.crm import Crm
 from features.history import cut
+from features.outcome import united
 from features.plan import Attribute, Plan
 from features.problem import Problem
+from pipelines.report import Report, combined
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 
@@ -34,6 +36,28 @@ class Company:
     crm: Crm
     extracted_at: datetime
     attributes: tuple[Attribute, ...]
+
+    def each_outcome(self, wanted: str | None, work: Callable[[Company], Report]) -> Report:
+        """Do a flow's work for the outcome that is named, or for every one that is configured, in turn; tell it as one report.
+
+        What fails for one does not keep the others from their lists: it is said when all are done, and the run is red.
+
+        Raises
+        ------
+        Problem : there is no outcome of that name, or the work failed for one.
+        """
+        every = self.settings.each_outcome(wanted)
+        if len(every) == 1:
+            return work(replace(self, settings=every[0]))
+        done, failed = dict[str, Report](), []
+        for settings in every:
+            try:
+                done[settings.chosen] = work(replace(self, settings=settings))
+            except Problem as problem:
+                failed.append(f"Outcome {settings.chosen}: {problem}")
+        if failed:
+            raise Problem(" ".join(failed))
+        return combined(done)
 
     def night(self, day: date | None) -> datetime:
         """The instant of a named night, or of the first one that the last extract may serve.
@@ -124,4 +148,4 @@ def open_company(settings: Settings) -> Iterator[Company]:
         extracted_at = warehouse.extracted_at()
         if extracted_at is None:
             raise Problem(f"The warehouse {settings.warehouse_url} holds no tables yet: run `leadscore extract` first.")
-        yield Company(settings, warehouse, warehouse.crm(), extracted_at, warehouse.attributes())
+        yield Company(settings, warehouse, united(warehouse.crm(), extracted_at), extracted_at, warehouse.attributes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +42,25 @@ class Report:
         """Words for a person; whatever a name holds, a line stays a line and the terminal obeys none of it."""
         head = f"{self.flow}: " + ", ".join(f"{name} {_said(value)}" for name, value in self.facts.items())
         return "\n".join([head, *_table(self.rows), *(f"- {_said(notice)}" for notice in self.notices)])
+
+
+def combined(reports: Mapping[str, Report]) -> Report:
+    """The reports of one flow for several outcomes as one, every fact, row and sentence under the outcome's name; a sentence they share stands once.
+
+    >>> night = Report("score", {"listed": 1}, notices=("3 rows were refused.",))
+    >>> print(combined({"default": night, "churn": night}).text())
+    score: default: listed 1, churn: listed 1
+    - 3 rows were refused.
+    """
+    shared = [notice for notice in next(iter(reports.values())).notices if all(notice in one.notices for one in reports.values())]
+    own = [f"{name}: {notice}" for name, one in reports.items() for notice in one.notices if notice not in shared]
+    return Report(
+        next(iter(reports.values())).flow,
+        {f"{name}: {fact}": value for name, one in reports.items() for fact, value in one.facts.items()},
+        tuple({"outcome": name, **row} for name, one in reports.items() for row in one.rows),
+        (*own, *shared),
+        refused=any(one.refused for one in reports.values()),
+    )
 
 
 def _said(value: Any) -> str:

@@ -19,8 +19,12 @@ from pipelines.settings import read_settings
 
 
 @flow(name="review")
-def review(config: Path = Path("leadscore.toml")) -> Report:
+def review(config: Path = Path("leadscore.toml"), outcome: str | None = None) -> Report:
     """Count every night of the ledger, and judge the ripe ones by what sales actually received.
+
+    Parameters
+    ----------
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -28,15 +32,20 @@ def review(config: Path = Path("leadscore.toml")) -> Report:
     """
     settings = read_settings(config)
     with open_company(settings) as company:
-        counted = count_nights(company)
-        judged = judge_ripe_nights(company)
-        return tell(company, counted, judged)
+        return company.each_outcome(outcome, review_outcome)
+
+
+def review_outcome(company: Company) -> Report:
+    """One outcome's review: see `review`."""
+    counted = count_nights(company)
+    judged = judge_ripe_nights(company)
+    return tell(company, counted, judged)
 
 
 @task(cache_policy=NO_CACHE)
 def count_nights(company: Company) -> pd.DataFrame:
     """Per night: leads scored and listed, expected conversions, and the spread of the probabilities."""
-    ledger = company.warehouse.ledger()
+    ledger = company.warehouse.ledger(company.settings.chosen)
     with step("Counting the nights"):
         nights = ledger.group_by("as_of").agg(
             scored=ledger.count(),
@@ -52,9 +61,9 @@ def count_nights(company: Company) -> pd.DataFrame:
 @task(cache_policy=NO_CACHE)
 def judge_ripe_nights(company: Company) -> pd.DataFrame:
     """Of the nights whose horizon has passed: conversions found by the list, and how well the probabilities held."""
-    ledger = company.warehouse.ledger()
+    ledger = company.warehouse.ledger(company.settings.chosen)
     spine = ledger.select("lead_id", "as_of", "probability", "listed")
-    labelled = label(company.crm, spine, company.settings.timeline, company.extracted_at)
+    labelled = label(company.crm, spine, company.settings.timeline, company.extracted_at, company.settings.outcome.rule)
     with step("Judging the ripe nights"):
         return judge(labelled.filter(labelled.ripe, labelled.converted.notnull()).execute())
 
@@ -65,8 +74,8 @@ def tell(company: Company, counted: pd.DataFrame, judged: pd.DataFrame) -> Repor
         return Report("review", {"nights": 0}, notices=("No night has been scored yet: run `leadscore score`.",))
     rows: list[dict[str, Any]] = counted.tail(14).assign(as_of=lambda t: t["as_of"].astype(str)).to_dict("records")
     create_table_artifact(rows, key="review", description="The last nights of the ledger")
-    last = counted.iloc[-1]
-    facts = {"nights": len(counted), "ripe nights": len(judged), "expected conversions of the last": round(float(last["expected"]), 1)}
+    last, noun = counted.iloc[-1], company.settings.outcome.rule.words.noun
+    facts = {"nights": len(counted), "ripe nights": len(judged), f"expected {noun} of the last": round(float(last["expected"]), 1)}
     if not judged.empty:
-        facts |= {"found by the lists": int(judged["listed_conversions"].sum()), "of conversions": int(judged["conversions"].sum())}
+        facts |= {"found by the lists": int(judged["listed_conversions"].sum()), f"of {noun}": int(judged["conversions"].sum())}
     return Report("review", facts, tuple(judged.tail(14).to_dict("records")), company.warehouse.notices())

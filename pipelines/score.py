@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,13 +31,14 @@ from pipelines.settings import read_settings
 
 
 @flow(name="score")
-def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Give every open lead of a night a probability, a rank and reasons; replace that night in the ledger and in the lists.
 
     Parameters
     ----------
     config : the company's leadscore.toml.
     as_of : the local day of the night; default: the first night that the last extract can serve.
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -44,18 +46,24 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
     """
     settings = read_settings(config)
     with open_company(settings) as company:
-        night = company.night(as_of)
-        champion = fetch_champion(company, night if as_of else None)
-        known = build_snapshot(company, champion, night)
-        champion, shift = follow_base_rate(company, champion, night)
-        ranked = rank_leads(company, champion, known, night)
-        publish_night(company, ranked, night, shift)
-        folder = write_lists(company, champion, night)
-        return tell(company, ranked, night, folder, None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None)))
+        stale = None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None))
+        return company.each_outcome(outcome, partial(score_outcome, as_of=as_of, stale=stale))
+
+
+def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Report:
+    """One outcome's night: see `score`."""
+    night = company.night(as_of)
+    champion = fetch_champion(company, night if as_of else None)
+    known = build_snapshot(company, champion, night)
+    champion, shift = follow_base_rate(company, champion, night)
+    ranked = rank_leads(company, champion, known, night)
+    publish_night(company, ranked, night, shift)
+    folder = write_lists(company, champion, night)
+    return tell(company, ranked, night, folder, stale)
 
 
 @flow(name="backfill")
-def backfill(config: Path, first: date, last: date) -> Report:
+def backfill(config: Path, first: date, last: date, outcome: str | None = None) -> Report:
     """Score past nights one after the other, each with what was known then and the model in use then.
 
     Raises
@@ -63,7 +71,7 @@ def backfill(config: Path, first: date, last: date) -> Report:
     Problem : no model had been trained by one of the nights.
     """
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    nights = [score(config, day) for day in days]
+    nights = [score(config, day, outcome) for day in days]
     rows = tuple(night.facts for night in nights)
     return Report("backfill", {"nights": len(days)}, rows)
 
@@ -71,9 +79,12 @@ def backfill(config: Path, first: date, last: date) -> Report:
 @task(cache_policy=NO_CACHE)
 def fetch_champion(company: Company, night: datetime | None) -> Champion:
     """The model in use; for a named night, the one that was in use then."""
-    registry = Registry(company.settings.tracking_uri)
+    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     with step("Fetching the champion"):
-        return registry.champion() if night is None else registry.champion_at(night)
+        champion = registry.champion() if night is None else registry.champion_at(night)
+    if champion.scorer.plan.outcome != company.settings.outcome.rule:
+        raise Problem("The champion learned to predict another outcome than leadscore.toml names now: run `leadscore train`, or name it as before.")
+    return champion
 
 
 @task(cache_policy=NO_CACHE)
@@ -83,8 +94,9 @@ def build_snapshot(company: Company, champion: Champion, night: datetime) -> pd.
     with step(f"Building the features of {night:%Y-%m-%d}"):
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan).execute()
     if known.empty:
+        nobody = "No customer is to be scored" if company.settings.outcome.rule.of_customers else "No lead is open"
         raise Problem(
-            f"No lead is open on {night:%Y-%m-%d}, so there is nothing to rank and the last list stays: check that the extract reaches that night "
+            f"{nobody} on {night:%Y-%m-%d}, so there is nothing to rank and the last list stays: check that the extract reaches that night "
             f"(it ends on {company.extracted_at:%Y-%m-%d}), or name another with --as-of."
         )
     return known.sort_values("lead_id", ignore_index=True)
@@ -111,7 +123,7 @@ def follow_base_rate(company: Company, champion: Champion, night: datetime) -> t
 def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night: datetime) -> pd.DataFrame:
     """Probability, place, tier and reasons of every lead: the rows of the ledger."""
     scorer, settings = champion.scorer, company.settings
-    with step(f"Scoring {len(known):,} open leads"):
+    with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
         why = reasons(scorer.contributions(known), known, scorer.features, scorer.usual)
         probability = scorer.probability(known)
         scores = known[["lead_id", "owner_id"]].assign(
@@ -120,7 +132,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
             reasons=why,
         )
         ranked = rank(scores, company.capacities(), settings.list.capacity, settings.list.explore, settings.training.seed, night)
-    before = company.warehouse.last_probabilities(night)
+    before = company.warehouse.last_probabilities(night, settings.chosen)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
         as_of=night,
@@ -138,7 +150,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
 def publish_night(company: Company, ranked: pd.DataFrame, night: datetime, shift: Shift | None) -> None:
     """Replace the night in the ledger in one transaction, and what was added to its scores."""
     with step("Publishing the night"):
-        company.warehouse.publish_night(night, ranked, (shift.value, shift.leads, shift.sentence) if shift else None)
+        company.warehouse.publish_night(night, ranked, (shift.value, shift.leads, shift.sentence) if shift else None, company.settings.chosen)
 
 
 @task(cache_policy=NO_CACHE)
@@ -147,14 +159,14 @@ def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
     day = company.settings.timeline.day(night)
     with step("Writing the list"):
         seen = as_seen(company, champion, night)
-        return publish_folder(company.settings.home_folder / "lists" / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
+        return publish_folder(company.settings.lists_folder / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
 
 
 def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
     """A night of the ledger with names instead of ids, and what there is to say about it."""
-    settings, ledger = company.settings, company.warehouse.read_night(night)
+    settings, ledger = company.settings, company.warehouse.read_night(night, company.settings.chosen)
     leads, owners = company.crm.leads.select("lead_id", "name", "company").execute(), company.crm.owners.execute()
-    past = company.warehouse.histories(night)
+    past = company.warehouse.histories(night, outcome=settings.chosen)
     past["point"] = list(zip(past["as_of"].dt.strftime("%Y-%m-%d"), past["probability"], strict=True))
     histories = past.groupby("lead_id")["point"].agg(list)
     owner_names = owners.set_index("owner_id")["name"]
@@ -172,19 +184,24 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.horizon_days,
         settings.outcome.name,
         shown,
-        (*_belief(company, champion), *company.warehouse.shift(night)),
+        (*_belief(company, champion), *company.warehouse.shift(night, settings.chosen)),
         company.warehouse.notices(),
+        words=settings.outcome.rule.words,
     )
 
 
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
-    scorer, found = champion.scorer, Registry(company.settings.tracking_uri).run_metrics(champion.run_id)
+    said, scorer, found = (
+        company.settings.outcome.rule.words,
+        champion.scorer,
+        Registry(company.settings.tracking_uri, company.settings.registry_name).run_metrics(champion.run_id),
+    )
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
-        f"On past nights it had not seen, {100 * share:.0f} of 100 leads, best first, held 9 of 10 deals "
+        f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "
         f"(95 % interval {100 * found['worked_share_low']:.0f} to {100 * found['worked_share_high']:.0f}); in random order that takes 90.",
-        f"The best tenth of a night converted {found['lift_at_10']:.1f} times as often as the average "
+        f"The best tenth of a night {said.rate} {found['lift_at_10']:.1f} times as often as the average "
         f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
         f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
         f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
@@ -214,12 +231,13 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, 
     )
     create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {night:%Y-%m-%d}")
     create_link_artifact(f"file://{folder / 'index.html'}", key="page", description="The page of the night")
+    said = company.settings.outcome.rule.words
     facts = {
         "night": str(company.settings.timeline.day(night)),
-        "open leads": len(ranked),
+        said.those: len(ranked),
         "listed": int(ranked["listed"].sum()),
-        "expected conversions among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
+        f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    notices = (*([stale] if stale else []), *company.warehouse.shift(night), *company.warehouse.notices())
+    notices = (*([stale] if stale else []), *company.warehouse.shift(night, company.settings.chosen), *company.warehouse.notices())
     return Report("score", facts, rows, notices, refused=stale is not None)

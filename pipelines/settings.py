@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from features.outcome import OF_CUSTOMERS, Filter, Kind, Outcome
 from features.plan import NIGHTS_PER_LEAD, Plan
 from features.problem import Problem
 from features.timeline import Timeline
@@ -20,6 +23,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # A century: longer than any record, and short enough for every clock.
 _LONGEST = 36_500
 Days = Annotated[int, Field(ge=1, le=_LONGEST)]
+Wanted = dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
+DEFAULT = "default"
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
 
 
@@ -161,13 +166,54 @@ class Source(Section):
 
 
 class OutcomeRules(Section):
-    """What counts as a conversion, and until when a lead is worth scoring."""
+    """What counts as a conversion, and from when until when somebody is worth scoring: see `features.outcome`.
 
+    `name` is `kind` unless it is given; a customer may have been disqualified as a lead, so of statuses only "merged" takes one off
+    unless others are given.
+    """
+
+    kind: Kind = "first purchase"
     name: str = "first purchase"
     horizon_days: Days = 90
     settle_days: int = Field(default=7, ge=0, le=_LONGEST)
+    min_age_days: int = Field(default=0, ge=0, le=_LONGEST)
     max_age_days: Days = 365
     closed_statuses: tuple[str, ...] = Plan.closed_statuses
+    deals: Wanted = {}
+    customers: Wanted = {}
+    activities: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_kind(cls, given: Any) -> Any:
+        kind = given.get("kind", "first purchase") if isinstance(given, dict) else "first purchase"
+        if kind == "first purchase":
+            return given
+        return {"name": kind, **({"closed_statuses": ("merged",)} if kind in OF_CUSTOMERS else {}), **given}
+
+    @model_validator(mode="after")
+    def _of_one_piece(self) -> OutcomeRules:
+        if self.kind == "meeting" and not (self.activities or self.statuses):
+            raise ValueError('a meeting needs `activities` such as ["demo"], or `statuses` such as ["meeting held"]')
+        if self.activities and self.kind != "meeting":
+            raise ValueError("`activities` belong to the kind meeting")
+        if self.statuses and self.kind not in ("meeting", "churn"):
+            raise ValueError("`statuses` belong to the kinds meeting and churn")
+        if self.customers and not self.rule.of_customers:
+            raise ValueError("`customers` belong to the kinds next purchase, renewal and churn")
+        if self.min_age_days >= self.max_age_days:
+            raise ValueError(f"min_age_days is {self.min_age_days}, which leaves nobody under max_age_days = {self.max_age_days}")
+        return self
+
+    @property
+    def rule(self) -> Outcome:
+        """The outcome, as features know it."""
+        return Outcome(self.kind, _filter(self.deals), _filter(self.customers), self.activities, self.statuses)
+
+
+def _filter(wanted: Mapping[str, tuple[str, ...]]) -> Filter:
+    return tuple((column, tuple(values)) for column, values in wanted.items())
 
 
 class Training(Section):
@@ -219,6 +265,7 @@ class Settings(Section):
     company: Company = Company()
     source: Source
     outcome: OutcomeRules = OutcomeRules()
+    outcomes: dict[str, OutcomeRules] = {}
     training: Training = Training()
     gate: GateRules = GateRules()
     list: ListRules = ListRules()
@@ -226,6 +273,40 @@ class Settings(Section):
     warehouse: str = ""
     tracking: str = ""
     folder: Path = Path()
+    chosen: str = DEFAULT
+
+    @field_validator("outcomes")
+    @classmethod
+    def _plain_names(cls, outcomes: dict[str, OutcomeRules]) -> dict[str, OutcomeRules]:
+        for name in outcomes:
+            if name == DEFAULT or not re.fullmatch("[a-z][a-z0-9_-]{0,39}", name):
+                raise ValueError(
+                    f"'{name}' is no name for an outcome: it is that of a folder too, such as 'renewal' or 'product_b', and not '{DEFAULT}'"
+                )
+        return outcomes
+
+    def each_outcome(self, wanted: str | None = None) -> tuple[Settings, ...]:
+        """These settings once for every outcome that is predicted, [outcome] first; only for one where it is named.
+
+        Raises
+        ------
+        Problem : there is no outcome of that name.
+        """
+        every = {DEFAULT: self, **{name: self.model_copy(update={"outcome": rules, "chosen": name}) for name, rules in self.outcomes.items()}}
+        if wanted is not None and wanted not in every:
+            raise Problem(f"There is no outcome '{wanted}': leadscore.toml has {', '.join(every)}.")
+        return tuple(every.values()) if wanted is None else (every[wanted],)
+
+    @property
+    def registry_name(self) -> str:
+        """Of the experiment and the registered model: every outcome has a champion of its own."""
+        return "leadscore" if self.chosen == DEFAULT else f"leadscore-{self.chosen}"
+
+    @property
+    def lists_folder(self) -> Path:
+        """Where the nights of the chosen outcome are shown."""
+        lists = self.home_folder / "lists"
+        return lists if self.chosen == DEFAULT else lists / self.chosen
 
     @property
     def timeline(self) -> Timeline:
@@ -233,6 +314,7 @@ class Settings(Section):
         return Timeline(
             horizon_days=self.outcome.horizon_days,
             settle_days=self.outcome.settle_days,
+            min_age_days=self.outcome.min_age_days,
             max_age_days=self.outcome.max_age_days,
             every_days=self.training.every_days,
             hour=self.list.hour,
@@ -279,8 +361,8 @@ def read_settings(path: Path) -> Settings:
         stored = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Problem(f"{path} is not valid TOML: {error}. Correct that line and run `leadscore check`.") from error
-    if "folder" in stored:
-        raise Problem(f"{path}: 'folder' is not a setting that leadscore knows. Correct it and run `leadscore check`.")
+    for ours in {"folder", "chosen"} & set(stored):
+        raise Problem(f"{path}: '{ours}' is not a setting that leadscore knows. Correct it and run `leadscore check`.")
     try:
         return Settings(**stored, folder=path.resolve().parent)
     except ValidationError as error:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from models.registry import Registry
 from models.trail import Entry
-from pipelines.company import open_company
+from pipelines.company import Company, open_company
 from pipelines.report import Report
 from pipelines.settings import Settings
 
 
-def standing(settings: Settings) -> Report:
-    """The champion, until when the tables are complete, and the last nights of the ledger."""
-    registry = Registry(settings.tracking_uri)
-    champion, trail = registry.champion_or_none(), registry.trail()
+def standing(settings: Settings, outcome: str | None = None) -> Report:
+    """The champion, until when the tables are complete, and the last nights of the ledger, of one outcome or of every one."""
     with open_company(settings) as company:
-        ledger = company.warehouse.ledger()
-        nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
-        counts, refused = company.warehouse.extract_counts(), company.warehouse.refusals(company.extracted_at)
+        return company.each_outcome(outcome, _standing)
+
+
+def _standing(company: Company) -> Report:
+    settings, warehouse = company.settings, company.warehouse
+    registry, ledger = Registry(settings.tracking_uri, settings.registry_name), warehouse.ledger(settings.chosen)
+    champion, trail = registry.champion_or_none(), registry.trail()
+    nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
+    counts, refused = warehouse.extract_counts(), warehouse.refusals(company.extracted_at)
     rows = tuple({"night": f"{row.as_of:%Y-%m-%d}", "scored": int(row.scored), "listed": int(row.listed)} for row in nights.tail(14).itertuples())
     facts = {
         "champion": "none yet" if champion is None else f"version {champion.version}, {champion.scorer.model.name}",

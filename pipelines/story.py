@@ -24,16 +24,19 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
     Problem : the lead is unknown, or was not open that night; or no model had been trained by a named night.
     """
     with open_company(settings) as company:
-        night, registry = company.night(day), Registry(settings.tracking_uri)
+        night, registry = company.night(day), Registry(settings.tracking_uri, settings.registry_name)
         champion = registry.champion_at(night) if day else registry.champion()
         if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
         known = known.filter(known.lead_id == lead).execute()
         champion, _ = followed(company, champion, night)
-        history = company.warehouse.histories(night)
+        history = company.warehouse.histories(night, outcome=settings.chosen)
     if known.empty:
-        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")
+        why = "it had been won, lost or taken off, was too old, or had not come in yet"
+        if settings.outcome.rule.of_customers:
+            raise Problem(f"Lead {lead} was no customer to be scored on {night:%Y-%m-%d}: it had not bought, bought too long ago, or been taken off.")
+        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: {why}.")
     scorer = champion.scorer
     contributions = scorer.contributions(known)
     summed = fields(contributions, scorer.features).iloc[0]

@@ -25,7 +25,7 @@ def promote(settings: Settings, version: str, because: str, at: datetime) -> Rep
     """
     if not because.strip():
         raise Problem('A champion is not changed without a reason: add --because "...".')
-    registry = Registry(settings.tracking_uri)
+    registry = Registry(settings.tracking_uri, settings.registry_name)
     return _told("promote", registry, registry.promote(version, because.strip(), at))
 
 
@@ -36,7 +36,7 @@ def rollback(settings: Settings, because: str, at: datetime) -> Report:
     ------
     Problem : no champion, or none before it.
     """
-    registry = Registry(settings.tracking_uri)
+    registry = Registry(settings.tracking_uri, settings.registry_name)
     return _told("rollback", registry, registry.rollback(because.strip() or "no reason given", at))
 
 

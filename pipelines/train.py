@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from features import examples, leakage
 from features.feature import Feature
 from features.labels import ripe
+from features.outcome import value_of
 from features.plan import Plan
 from features.problem import Problem
 from features.screen import Screening, screen
@@ -61,13 +63,14 @@ class Groups:
 
 
 @flow(name="train")
-def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Register a model learned from every ripe night, and make it champion if there is none or it is better.
 
     Parameters
     ----------
     config : the company's leadscore.toml.
     as_of : learn as if this were tonight, with nothing known later; default: everything extracted.
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -75,24 +78,28 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> R
     """
     settings = read_settings(config)
     with open_company(settings) as today:
-        company = today.as_of(as_of)
-        study = build_examples(company)
-        audit_truncation(company, study)
-        study = screen_fields(company, study)
-        learned = learn_models(company, study)
-        groups = look_at_groups(company, study, learned)
-        decision = challenge_champion(company, learned, past=as_of is not None)
-        version = register(company, study, learned, groups, decision)
-        return tell(company, study, learned, groups, decision, version)
+        return today.as_of(as_of).each_outcome(outcome, partial(train_outcome, past=as_of is not None))
+
+
+def train_outcome(company: Company, past: bool) -> Report:
+    """One outcome's training: see `train`."""
+    study = build_examples(company)
+    audit_truncation(company, study)
+    study = screen_fields(company, study)
+    learned = learn_models(company, study)
+    groups = look_at_groups(company, study, learned)
+    decision = challenge_champion(company, learned, past)
+    version = register(company, study, learned, groups, decision)
+    return tell(company, study, learned, groups, decision, version)
 
 
 @task(cache_policy=NO_CACHE)
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    protected = protected_attributes(company)
+    rules, said, protected = settings.outcome, settings.outcome.rule.words, protected_attributes(company)
     learnable = tuple(attribute for attribute in company.attributes if attribute not in protected)
-    plan = examples.plan_from(company.crm, settings.timeline, learnable, settings.outcome.closed_statuses)
+    plan = examples.plan_from(company.crm, settings.timeline, learnable, rules.closed_statuses, outcome=rules.rule)
     past = company.past_nights()
     nights = company.nights(*past)
     with step("Building the features of past nights"):
@@ -104,20 +111,24 @@ def build_examples(company: Company) -> Study:
     winners = int(answered.loc[answered["converted"].astype(bool), "lead_id"].nunique())
     if winners < settings.training.min_conversions:
         raise Problem(
-            f"Only {winners} leads converted within the horizon on the ripe nights, fewer than [training] min_conversions = "
+            f"Only {winners} {said.who}s {said.rate} within the horizon on the ripe nights, fewer than [training] min_conversions = "
             f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
         )
     return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(answered), "converted leads": winners})
 
 
 def _enough(company: Company, counts: dict[str, int]) -> None:
+    said = company.settings.outcome.rule.words
     if not counts["examples"]:
-        raise Problem("No lead was open on any ripe night: check created_at of leads and closed_at of deals in leadscore.toml.")
+        nobody = "Nobody was a customer" if company.settings.outcome.rule.of_customers else "No lead was open"
+        raise Problem(f"{nobody} on any ripe night: check created_at of leads and closed_at of deals in leadscore.toml.")
     if counts["conversions"] == counts["examples"]:
-        raise Problem("Every lead of every ripe night converted: there is no difference to learn. Check the mapping of deals in leadscore.toml.")
+        raise Problem(
+            f"Every {said.who} of every ripe night {said.rate}: there is no difference to learn. Check the mapping of deals in leadscore.toml."
+        )
     if not counts["conversions"]:
         raise Problem(
-            "No lead converted within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, "
+            f"No {said.who} {said.rate} within the horizon on any ripe night: check `outcome` and `closed_at` of deals in leadscore.toml, "
             "or lengthen horizon_days."
         )
 
@@ -143,22 +154,16 @@ def screen_fields(company: Company, study: Study) -> Study:
         screening = screen(now.crm, now.night(None), ripe(study.frame), study.plan, training.allow, training.seed)
     plan = replace(study.plan, attributes=screening.kept(study.plan.attributes))
     features = examples.features_of(plan)
-    columns = ["lead_id", "as_of", "converted", "won_at", "weight", *(feature.name for feature in features)]
+    columns = ["lead_id", "as_of", "converted", "happened_at", "weight", *(feature.name for feature in features)]
     return replace(study, plan=plan, features=features, frame=study.frame[columns], screening=screening)
 
 
 @task(cache_policy=NO_CACHE)
 def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model and boosted trees over past and later nights; refit the best on everything ripe."""
-    training, amount = company.settings.training, _average_amount(company)
+    training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
     with step("Learning, and testing on later nights") as progress:
         return learn(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress)
-
-
-def _average_amount(company: Company) -> float | None:
-    deals = company.crm.deals
-    mean = deals.filter(deals.outcome == "won").amount.mean().execute()
-    return None if pd.isna(mean) else round(float(mean), 2)
 
 
 @task(cache_policy=NO_CACHE)
@@ -180,10 +185,12 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     ----------
     past : whether this is training as of a past night; its rival is then the champion of that night, not today's.
     """
-    registry = Registry(company.settings.tracking_uri)
+    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
+    if champion.scorer.plan.outcome != learned.scorer.plan.outcome:
+        return Decision(True, ("the champion before it predicts another outcome, so there was none of this one",))
     forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
     if forbidden:
         return Decision(True, (f"the champion learned from {', '.join(forbidden)}, which is protected by now",))
@@ -199,7 +206,7 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
 def register(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision) -> str:
     """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
     with step("Recording the run in MLflow"):
-        registry = Registry(company.settings.tracking_uri)
+        registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
         version = registry.log(as_training(company, study, learned, groups, decision))
         registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version
@@ -287,9 +294,10 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         "conversions": study.counts["conversions"],
         "unripe": study.counts["unripe"],
     }
+    said = study.plan.outcome.words
     notices = (
-        f"To win 9 of 10 deals, work {100 * best.value:.0f} of 100 leads, best first (95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); "
-        "in random order it takes 90.",
+        f"To {said.get} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, {said.first} "
+        f"(95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); in random order it takes 90.",
         why_leader(learned),
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "

@@ -19,8 +19,10 @@ from features.contract import SCHEMAS
 from features.crm import Crm
 from features.plan import Attribute
 from features.problem import Problem
+from pipelines.settings import DEFAULT
 
 _LEDGER = {
+    "outcome": "VARCHAR NOT NULL",
     "as_of": "TIMESTAMP NOT NULL",
     "lead_id": "VARCHAR NOT NULL",
     "probability": "DOUBLE NOT NULL",
@@ -41,7 +43,7 @@ _LEDGER = {
     "scored_at": "TIMESTAMP",
 }
 _KEPT = {
-    "ledger": {**_LEDGER, "PRIMARY": "KEY (as_of, lead_id)"},
+    "ledger": {**_LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},
     "quarantine": {
         "extracted_at": "TIMESTAMP",
         "table_name": "VARCHAR",
@@ -60,7 +62,7 @@ _KEPT = {
         "lag_hours": "DOUBLE",
         "newest_cursor": "TIMESTAMP",
     },
-    "shifts": {"as_of": "TIMESTAMP PRIMARY KEY", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
+    "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "notices": {"sentence": "VARCHAR"},
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
@@ -75,8 +77,23 @@ class Warehouse:
     def __init__(self, connection: Any) -> None:
         self.ibis = connection
         self.raw: duckdb.DuckDBPyConnection = connection.con
-        for name, columns in _KEPT.items():
-            self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(f'{c} {kind}' for c, kind in columns.items())})")
+        self._name_outcomes()
+        for name in _KEPT:
+            self._make(name)
+
+    def _name_outcomes(self) -> None:
+        """A ledger of before there were several outcomes holds the nights of the default one."""
+        if not self.has("ledger") or "outcome" in self.ibis.table("ledger").columns:
+            return
+        with self.transaction():
+            self.raw.execute("ALTER TABLE ledger RENAME TO ledger_before")
+            self._make("ledger")
+            self.raw.execute("INSERT INTO ledger BY NAME SELECT *, ? AS outcome FROM ledger_before", [DEFAULT])
+            self.raw.execute("DROP TABLE ledger_before")
+
+    def _make(self, name: str) -> None:
+        columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
+        self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
 
     @classmethod
     @contextmanager
@@ -131,7 +148,12 @@ class Warehouse:
 
     def crm(self) -> Crm:
         """The canonical tables, those the company does not have being empty."""
-        return Crm(**{name: self.ibis.table(name) if self.has(name) else ibis.memtable([], schema=schema) for name, schema in SCHEMAS.items()})
+        return Crm(**{name: self._table(name) if self.has(name) else ibis.memtable([], schema=schema) for name, schema in SCHEMAS.items()})
+
+    def _table(self, name: str) -> ir.Table:
+        """A table of an extract; columns that it could not have yet when it was made are empty."""
+        table = self.ibis.table(name)
+        return table.mutate(**{column: ibis.null(kind) for column, kind in SCHEMAS[name].items() if column not in table.columns})
 
     def attributes(self) -> tuple[Attribute, ...]:
         """The company's own fields, in the order of their tables and columns."""
@@ -176,12 +198,13 @@ class Warehouse:
             for name, reason, refused, row, value in found
         )
 
-    def ledger(self) -> ir.Table:
-        """Every score of every night."""
-        return self.ibis.table("ledger")
+    def ledger(self, outcome: str = DEFAULT) -> ir.Table:
+        """Every score of every night, for one outcome."""
+        every = self.ibis.table("ledger")
+        return every.filter(every.outcome == outcome)
 
-    def publish_night(self, as_of: datetime, scores: pd.DataFrame, shift: tuple[float, int, str] | None = None) -> None:
-        """Replace one night of the ledger, whole, in one transaction.
+    def publish_night(self, as_of: datetime, scores: pd.DataFrame, shift: tuple[float, int, str] | None = None, outcome: str = DEFAULT) -> None:
+        """Replace one night of the ledger, whole, in one transaction; the same night of other outcomes stays.
 
         Parameters
         ----------
@@ -189,36 +212,39 @@ class Warehouse:
         shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
         """
         night = scores.sort_values(["rank", "lead_id"]).assign(reasons=lambda t: [json.dumps(r, ensure_ascii=False) for r in t["reasons"]])
-        night = night[list(_LEDGER)]
+        night = night.assign(outcome=outcome)[list(_LEDGER)]
         with self.transaction():
-            self.raw.execute("DELETE FROM ledger WHERE as_of = ?", [as_of])
+            self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * FROM night_to_publish")
             self.raw.unregister("night_to_publish")
-            self.raw.execute("DELETE FROM shifts WHERE as_of = ?", [as_of])
+            self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
-                self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?)", [as_of, *shift])
+                self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?, ?)", [outcome, as_of, *shift])
 
-    def read_night(self, as_of: datetime) -> pd.DataFrame:
+    def read_night(self, as_of: datetime, outcome: str = DEFAULT) -> pd.DataFrame:
         """One night of the ledger in the order of the ranks; empty when it was never scored."""
-        return self.raw.execute("SELECT * FROM ledger WHERE as_of = ? ORDER BY rank, lead_id", [as_of]).df()
+        return self.raw.execute("SELECT * FROM ledger WHERE outcome = ? AND as_of = ? ORDER BY rank, lead_id", [outcome, as_of]).df()
 
-    def shift(self, as_of: datetime) -> tuple[str, ...]:
+    def shift(self, as_of: datetime, outcome: str = DEFAULT) -> tuple[str, ...]:
         """By how much the scores of a night were shifted and why, in a sentence; empty when they were not."""
-        return tuple(sentence for (sentence,) in self.raw.execute("SELECT sentence FROM shifts WHERE as_of = ?", [as_of]).fetchall())
+        found = self.raw.execute("SELECT sentence FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of]).fetchall()
+        return tuple(sentence for (sentence,) in found)
 
-    def last_probabilities(self, before: datetime) -> pd.Series:
+    def last_probabilities(self, before: datetime, outcome: str = DEFAULT) -> pd.Series:
         """Each lead's probability on the newest night before another: the base of "change since the last night"."""
         found = self.raw.execute(
-            "SELECT lead_id, probability FROM ledger WHERE as_of = (SELECT max(as_of) FROM ledger WHERE as_of < ?)", [before]
+            "SELECT lead_id, probability FROM ledger"
+            " WHERE outcome = $1 AND as_of = (SELECT max(as_of) FROM ledger WHERE outcome = $1 AND as_of < $2)",
+            [outcome, before],
         ).df()
         return found.set_index("lead_id")["probability"]
 
-    def histories(self, until: datetime, nights: int = 30) -> pd.DataFrame:
+    def histories(self, until: datetime, nights: int = 30, outcome: str = DEFAULT) -> pd.DataFrame:
         """The scores of the last nights up to one: lead_id, as_of, probability."""
         return self.raw.execute(
             "SELECT lead_id, as_of, probability FROM ledger"
-            " WHERE as_of IN (SELECT DISTINCT as_of FROM ledger WHERE as_of <= ? ORDER BY as_of DESC LIMIT ?)"
+            " WHERE outcome = $1 AND as_of IN (SELECT DISTINCT as_of FROM ledger WHERE outcome = $1 AND as_of <= $2 ORDER BY as_of DESC LIMIT $3)"
             " ORDER BY lead_id, as_of",
-            [until, nights],
+            [outcome, until, nights],
         ).df()

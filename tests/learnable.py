@@ -27,5 +27,5 @@ def examples(leads: int = 300, weeks: int = 30, seed: int = 3) -> pd.DataFrame:
     frame["opens_7d"] = rng.poisson(np.exp(frame["eager"] * 0.7)).astype(float)
     pull = 1.5 * frame["eager"] + (frame["source"] == "web") - 2.2
     frame["converted"] = rng.random(len(frame)) < 1 / (1 + np.exp(-pull))
-    frame["won_at"] = (frame["as_of"] + pd.Timedelta(days=1)).where(frame["converted"])
+    frame["happened_at"] = (frame["as_of"] + pd.Timedelta(days=1)).where(frame["converted"])
     return frame.drop(columns="eager").assign(weight=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,53 @@ class Oracle:
         self.accounts = {row["account_id"]: row for row in rows_of(tables["accounts"])}
         self.plan = plan
 
+    def unite(self, today: datetime) -> None:
+        """Leads merged into one: each gets copies of the other's deals, the one that remains copies of what the other did, from the merge on."""
+        into = {}
+        for lead in self.leads:
+            if lead["merged_into"] is None or lead["merged_into"] == lead["lead_id"]:
+                lead["merged_at"] = None
+                continue
+            logged = [c for c in self.changes if c["lead_id"] == lead["lead_id"] and c["field"] == "merged_into"]
+            first = max(min(c["changed_at"] for c in logged), min(c["known_at"] for c in logged)) if logged else None
+            lead["merged_at"] = lead["merged_at"] or first or today
+            into[lead["lead_id"]] = (lead["merged_into"], lead["merged_at"])
+        since: dict[tuple[str, str], datetime] = {}
+        for merged in into:
+            remains, known = merged, datetime.min
+            for _ in range(3):
+                if remains in into:
+                    remains, known = into[remains][0], max(known, into[remains][1])
+                    if remains != merged:
+                        since[merged, remains] = min(known, since.get((merged, remains), known))
+        deeds, deals = list(self.activities), list(self.deals)
+        for (merged, remains), known in since.items():
+            self.activities += [{**a, "lead_id": remains, "known_at": max(a["known_at"], known)} for a in deeds if a["lead_id"] == merged]
+            for one, other in ((merged, remains), (remains, merged)):
+                later = [(d, max(d["known_at"], known), max(d["created_at"], known)) for d in deals if d["lead_id"] == one]
+                self.deals += [{**d, "lead_id": other, "known_at": k, "created_at": c} for d, k, c in later]
+
+    def gone(self, lead: dict[str, Any], as_of: datetime) -> bool:
+        return lead["merged_at"] is not None and lead["merged_at"] < as_of
+
+    def counting(self, wanted: Any) -> Rows:
+        return [d for d in self.deals if all(d[column] in values for column, values in wanted)]
+
+    def purchases(self, lead: dict[str, Any], as_of: datetime | None = None) -> Rows:
+        wanted = self.plan.outcome.customers or self.plan.outcome.deals
+        won = [d for d in self.counting(wanted) if d["lead_id"] == lead["lead_id"] and d["outcome"] == "won"]
+        return sorted((d for d in won if as_of is None or self.closed_by(d, as_of)), key=lambda d: d["closed_at"])
+
+    def events(self, lead: dict[str, Any]) -> list[tuple[datetime, datetime]]:
+        """When what counts happened to a lead, and when that was known."""
+        outcome, me = self.plan.outcome, lead["lead_id"]
+        if outcome.activities or outcome.statuses:
+            met = [(a["occurred_at"], a["known_at"]) for a in self.activities if a["lead_id"] == me and a["kind"] in outcome.activities]
+            status = [c for c in self.changes if c["lead_id"] == me and c["field"] == "status" and c["new_value"] in outcome.statuses]
+            return [(at, max(at, known)) for at, known in met + [(c["changed_at"], c["known_at"]) for c in status]]
+        won = [d for d in self.counting(outcome.deals) if d["lead_id"] == me and d["outcome"] == "won"]
+        return [(d["closed_at"], max(d["closed_at"], d["known_at"])) for d in won]
+
     def value_at(self, lead: dict[str, Any], field: str, as_of: datetime) -> Any:
         changes = [c for c in self.changes if c["lead_id"] == lead["lead_id"] and c["field"] == field]
         known = [c for c in changes if c["known_at"] < as_of]
@@ -42,26 +90,38 @@ class Oracle:
         closing = self.closing(deal)
         return closing is not None and closing < as_of
 
-    def is_open(self, lead: dict[str, Any], as_of: datetime) -> bool:
-        line = self.plan.timeline
-        if not (lead["known_at"] < as_of and lead["created_at"] < as_of and lead["created_at"] >= as_of - timedelta(days=line.max_age_days)):
+    def is_scored(self, lead: dict[str, Any], as_of: datetime) -> bool:
+        line, outcome = self.plan.timeline, self.plan.outcome
+        if not (lead["known_at"] < as_of and lead["created_at"] < as_of) or self.gone(lead, as_of):
             return False
-        deals = [d for d in self.deals if d["lead_id"] == lead["lead_id"] and d["created_at"] < as_of]
-        if any(d["outcome"] == "won" and self.closed_by(d, as_of) for d in deals):
+        bought = self.purchases(lead, as_of)
+        if outcome.of_customers and not bought:
             return False
-        if deals and all(self.closed_by(d, as_of) for d in deals):
+        begun = bought[-1]["closed_at"] if outcome.of_customers else lead["created_at"]
+        if not as_of - timedelta(days=line.max_age_days) <= begun < as_of - timedelta(days=line.min_age_days):
+            return False
+        if not outcome.of_customers and self.is_closed(lead, as_of):
             return False
         status = self.value_at(lead, "status", as_of) if "status" in self.plan.tracked else None
-        return status is None or status.lower() not in self.plan.closed_statuses
+        return status is None or status.lower() not in (*self.plan.closed_statuses, *outcome.statuses)
+
+    def is_closed(self, lead: dict[str, Any], as_of: datetime) -> bool:
+        deals = [d for d in self.counting(self.plan.outcome.deals) if d["lead_id"] == lead["lead_id"] and d["created_at"] < as_of]
+        if any(d["outcome"] == "won" and self.closed_by(d, as_of) for d in deals):
+            return True
+        if deals and all(self.closed_by(d, as_of) for d in deals):
+            return True
+        return self.plan.outcome.kind == "meeting" and any(known < as_of for _, known in self.events(lead))
 
     def label(self, lead: dict[str, Any], as_of: datetime, extracted_at: datetime) -> bool | None:
-        line = self.plan.timeline
+        line, outcome = self.plan.timeline, self.plan.outcome
         if as_of + timedelta(days=line.horizon_days + line.settle_days) > extracted_at:
             return None
-        wins = [d["closed_at"] for d in self.deals if d["lead_id"] == lead["lead_id"] and d["outcome"] == "won"]
-        if wins and min(wins) < as_of:
+        happened = [at for at, _ in self.events(lead)]
+        if not outcome.of_customers and any(at < as_of for at in happened):
             return None
-        return bool(wins) and min(wins) < as_of + timedelta(days=line.horizon_days)
+        came = any(as_of <= at < as_of + timedelta(days=line.horizon_days) for at in happened)
+        return not came if outcome.is_absence else came
 
     def seen(self, lead_id: str, as_of: datetime) -> Rows:
         return [a for a in self.activities if a["lead_id"] == lead_id and a["known_at"] < as_of and a["occurred_at"] < as_of]
@@ -71,6 +131,7 @@ class Oracle:
             **self.profile(lead, as_of),
             **self.engagement(lead, as_of),
             **self.deal_features(lead, as_of),
+            **(self.purchase_features(lead, as_of) if self.plan.outcome.of_customers else {}),
             **self.account(lead, as_of),
             **self.outreach(lead, as_of),
         }
@@ -80,6 +141,10 @@ class Oracle:
         for a in self.plan.attributes:
             if a.origin == "leads":
                 found[a.column] = self.value_at(lead, a.name, as_of) if a.known == "history" else lead[a.name]
+            elif a.origin == "deals":
+                opened = [d for d in self.deals if d["lead_id"] == lead["lead_id"] and d["created_at"] < as_of]
+                newest = min(opened, key=lambda d: (-d["created_at"].timestamp(), d["deal_id"]), default={})
+                found[a.column] = newest.get(a.name)
             else:
                 found[a.column] = self.accounts.get(lead["account_id"], {}).get(a.name)
         return found
@@ -121,9 +186,25 @@ class Oracle:
             "days_since_stage_change": days(as_of, max(moves, default=None)),
         }
 
+    def purchase_features(self, lead: dict[str, Any], as_of: datetime) -> dict[str, Any]:
+        bought = self.purchases(lead, as_of)
+        first, last = bought[0]["closed_at"], bought[-1]["closed_at"]
+        amounts = [d["amount"] for d in bought if d["amount"] is not None]
+        newest = min((d for d in bought if d["closed_at"] == last), key=lambda d: d["deal_id"])
+        rhythm = days(last, first) / (len(bought) - 1) if len(bought) > 1 else None
+        return {
+            "purchases": len(bought),
+            "bought_amount": sum(amounts) if amounts else None,
+            "last_amount": newest["amount"],
+            "days_since_purchase": days(as_of, last),
+            "days_since_first_purchase": days(as_of, first),
+            "days_between_purchases": rhythm,
+            "rhythm_passed": days(as_of, last) / rhythm if rhythm else None,
+        }
+
     def account(self, lead: dict[str, Any], as_of: datetime) -> dict[str, Any]:
         home, me = lead["account_id"], lead["lead_id"]
-        others = [o for o in self.leads if home is not None and o["account_id"] == home and o["lead_id"] != me]
+        others = [o for o in self.leads if home is not None and o["account_id"] == home and o["lead_id"] != me and not self.gone(o, as_of)]
         there = [o for o in others if o["known_at"] < as_of and o["created_at"] < as_of]
         found: dict[str, Any] = {"siblings": len(there)}
         for width in (30, 90):
@@ -131,11 +212,9 @@ class Oracle:
                 a["direction"] == "in" and days(as_of, a["occurred_at"]) <= width for o in there for a in self.seen(o["lead_id"], as_of)
             )
         homes = {o["lead_id"]: o["account_id"] for o in self.leads if o["known_at"] < as_of and o["created_at"] < as_of}
-        deals = [
-            d
-            for d in self.deals
-            if home is not None and d["lead_id"] != me and (d["account_id"] or homes.get(d["lead_id"])) == home and d["created_at"] < as_of
-        ]
+        gone = {o["lead_id"] for o in self.leads if self.gone(o, as_of)}
+        theirs = [d for d in self.deals if home is not None and d["lead_id"] not in {me, *gone} and d["created_at"] < as_of]
+        deals = [d for d in theirs if (d["account_id"] or homes.get(d["lead_id"])) == home]
         won = [d for d in deals if d["outcome"] == "won" and self.closed_by(d, as_of)]
         found["account_won_deals"] = len(won)
         found["account_won_amount"] = sum(d["amount"] or 0.0 for d in won)
@@ -166,24 +245,25 @@ class Oracle:
         return lead[name]
 
     def rate(self, lead: dict[str, Any], name: str, as_of: datetime) -> float | None:
-        line, k = self.plan.timeline, self.plan.smoothing
-        ripe = [o for o in self.leads if o["created_at"] + timedelta(days=line.horizon_days + line.settle_days) <= as_of and o["known_at"] < as_of]
+        line, outcome, k = self.plan.timeline, self.plan.outcome, self.plan.smoothing
+        reach = timedelta(days=line.min_age_days + line.horizon_days)
+        # Everybody's chances: a lead's from its creation, a customer's from each purchase.
+        chances = [(o, o["created_at"]) for o in self.leads if o["known_at"] < as_of]
+        if outcome.of_customers:
+            chances = [(o, d["closed_at"]) for o, _ in chances if o["created_at"] < as_of for d in self.purchases(o, as_of)]
+        ripe = [(o, start) for o, start in chances if start + reach + timedelta(days=line.settle_days) <= as_of]
 
-        def won(one: dict[str, Any]) -> bool:
-            return any(
-                d["lead_id"] == one["lead_id"]
-                and d["outcome"] == "won"
-                and d["closed_at"] < one["created_at"] + timedelta(days=line.horizon_days)
-                and self.closed_by(d, as_of)
-                for d in self.deals
-            )
+        def came(one: dict[str, Any], start: datetime) -> bool:
+            since = start if outcome.of_customers else datetime.min
+            found = any(since < at < start + reach and known < as_of for at, known in self.events(one))
+            return not found if outcome.is_absence else found
 
         if not ripe:
             return None
-        overall = sum(map(won, ripe)) / len(ripe)
+        overall = sum(came(*one) for one in ripe) / len(ripe)
         own = self.group(lead, name, as_of)
-        group = [o for o in ripe if own is not None and self.group(o, name, as_of) == own]
-        return (sum(map(won, group)) + k * overall) / (len(group) + k)
+        group = [one for one in ripe if own is not None and self.group(one[0], name, as_of) == own]
+        return (sum(came(*one) for one in group) + k * overall) / (len(group) + k)
 
 
 def days(later: datetime, earlier: datetime | None) -> float | None:
@@ -192,3 +272,11 @@ def days(later: datetime, earlier: datetime | None) -> float | None:
 
 def hours(later: datetime | None, earlier: datetime) -> float | None:
     return None if later is None else (later - earlier).total_seconds() / 3_600
+
+
+def same(one: object, other: object) -> bool:
+    """Whether engine and loop say the same: missing is missing, texts are equal, numbers close."""
+    missing = [value is None or (isinstance(value, float) and math.isnan(value)) for value in (one, other)]
+    if any(missing):
+        return all(missing)
+    return one == other if isinstance(other, str) else math.isclose(float(str(one)), float(str(other)), abs_tol=1e-9)

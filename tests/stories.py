@@ -23,6 +23,7 @@ Rows = list[dict[str, Any]]
 EXTRA = {
     "leads": {"source": "string", "job_title": "string", "stage": "string", "employees": "float64"},
     "accounts": {"industry": "string"},
+    "deals": {"product": "string"},
 }
 
 
@@ -122,4 +123,26 @@ def random_company(seed: int, leads: int = 8) -> dict[str, Rows]:
             deal = {"lead_id": lead, "created_at": opened, "outcome": outcome, "closed_at": closed, "amount": rng.choice([None, 10.0, 250.0])}
             tables["deals"].append({**deal, "account_id": rng.choice([None, None, "A1"]), "known_at": late(closed or opened)})
     tables["accounts"] = [{"account_id": "A1", "industry": "retail"}, {"account_id": "A2", "industry": None}]
+    return tables
+
+
+def random_customers(seed: int, leads: int = 8) -> dict[str, Rows]:
+    """The same, in which some buy again and again, of two product lines, and some leads are merged into others, now and then in a chain."""
+    tables, rng = random_company(seed, leads), random.Random(f"{seed} buys again")
+    for deal in tables["deals"]:
+        deal["product"] = rng.choice(["crane", "crane", "lift", None])
+    for deal in [d for d in tables["deals"] if d["outcome"] == "won"]:
+        closed = deal["closed_at"]
+        for _ in range(rng.choice([0, 1, 3])):
+            opened, closed = closed, closed + timedelta(seconds=rng.randint(0, 40 * 86_400))
+            again = {
+                "created_at": opened,
+                "closed_at": closed,
+                "known_at": closed + timedelta(days=rng.choice([0, 0, 7])),
+                "amount": rng.choice([None, 7.5]),
+            }
+            tables["deals"].append({**deal, **again, "product": rng.choice(["crane", "lift"])})
+    for lead in rng.sample(tables["leads"], 3):
+        lead["merged_into"] = rng.choice(tables["leads"])["lead_id"]
+        lead["merged_at"] = rng.choice([None, lead["created_at"] + timedelta(days=rng.randint(1, 90))])
     return tables

@@ -10,7 +10,7 @@ from features.problem import Problem
 from pipelines.crm.load import rehearse
 from pipelines.crm.mapping import Mapping
 from pipelines.crm.tables import open_source
-from pipelines.settings import Settings
+from pipelines.settings import DEFAULT, Settings
 
 
 def check(settings: Settings, now: datetime) -> list[str]:
@@ -22,7 +22,7 @@ def check(settings: Settings, now: datetime) -> list[str]:
     ----------
     now : rows later than this are refused.
     """
-    said: list[str] = []
+    said, there = list[str](), set[str]()
     try:
         source = open_source(settings.source_location, settings.source.encoding)
     except Problem as problem:
@@ -34,10 +34,15 @@ def check(settings: Settings, now: datetime) -> list[str]:
             said.append(str(problem))
             continue
         said += _meaningless(mapping)
+        there |= {*SCHEMAS[name], *mapping.attributes} if name == "deals" else set()
     if not said:
         said += rehearse(settings, source, now)
-    if settings.outcome.settle_days > settings.outcome.horizon_days:
-        said.append("[outcome] settle_days is longer than horizon_days: is that meant?")
+    for one in settings.each_outcome():
+        place = "[outcome]" if one.chosen == DEFAULT else f"[outcomes.{one.chosen}]"
+        if one.outcome.settle_days > one.outcome.horizon_days:
+            said.append(f"{place} settle_days is longer than horizon_days: is that meant?")
+        unknown = sorted({*one.outcome.deals, *one.outcome.customers} - there) if there else []
+        said += [f"{place} counts deals by '{column}', which deals do not have; they have {', '.join(sorted(there))}." for column in unknown]
     return said
 
 

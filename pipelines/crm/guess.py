@@ -33,6 +33,7 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "name": (r"((full|lead|contact|person) )?name|nom|nombre",),
         "company": (r"(company|account|organi[sz]ation)( name)?|firma|société|empresa",),
         "email": (r"e ?mail( address)?",),
+        "merged_into": (r"(is )?merged into( (lead|contact|record))?( id)?|master record id",),
     },
     "deals": {
         "deal_id": (r"(deal|opp(ortunity)?|record) id|id", _NUMBER),

@@ -6,6 +6,7 @@ const STARTS_WITH_THE_MOST = [P, CHANGE, VALUE];
 const SIZE = 50;
 const $ = id => document.getElementById(id);
 const data = JSON.parse($("data").textContent);
+const {who, those, one, noun} = data.said;
 let sort = RANK, down = false, at = 0, shown = [];
 
 function el(tag, cls, ...children) {
@@ -77,13 +78,13 @@ function fact(value, words) {
 function drawHead() {
   const owner = chosen(), of = owner || data.everybody, tier = $("tier").value, find = $("find").value.trim();
   $("facts").replaceChildren(
-    fact(number(of.calls), (of.calls === 1 ? "lead" : "leads") + " to call today"),
-    fact(of.expected.toFixed(1), "conversions expected among " + (of.calls === 1 ? "the lead" : "the leads") + " listed for today"),
-    fact(number(of.open), "open " + (of.open === 1 ? "lead" : "leads") + " scored"),
+    fact(number(of.calls), (of.calls === 1 ? who : who + "s") + " to call today"),
+    fact(of.expected.toFixed(1), noun + " expected among the " + (of.calls === 1 ? who : who + "s") + " listed for today"),
+    fact(number(of.open), (of.open === 1 ? one : those) + " scored"),
     fact((100 * of.rate).toFixed(1) + " %", "average probability of all " + (owner ? "of these" : "of them")));
-  const what = tier === "listed" ? "calls today" : tier === "" ? "all open leads" : "tier " + tier;
+  const what = tier === "listed" ? "calls today" : tier === "" ? "all " + those : "tier " + tier;
   $("whose").replaceChildren(el("bdi", "", owner ? said(owner) : "Everybody"), ": " + what + (find ? ", “" + find + "”" : ""));
-  $("count").textContent = counted(shown.length, "lead");
+  $("count").textContent = counted(shown.length, who);
   $("team").hidden = Boolean(owner || find || tier !== "listed" || data.owners.length < 2);
   $("list").classList.toggle("one", Boolean(owner));
 }
@@ -173,11 +174,11 @@ function nobody() {
   words.colSpan = 7;
   if (tier !== "" && mine) {
     const among = tier === "listed" ? "today's calls" : "tier " + tier;
-    words.append(`None among ${among}${of}; ${number(mine)} among all open leads${of}.`, show(mine, false));
+    words.append(`None among ${among}${of}; ${number(mine)} among all ${those}${of}.`, show(mine, false));
   } else if (owner && all) {
-    words.append(`None among the open leads${of}; ${number(all)} among everybody's.`, show(all, true));
+    words.append(`None among the ${those}${of}; ${number(all)} among everybody's.`, show(all, true));
   } else {
-    words.append("No lead matches.");
+    words.append(`No ${who} matches.`);
   }
   return el("tr", "none", words);
 }

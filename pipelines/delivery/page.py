@@ -19,7 +19,7 @@ from pipelines.delivery.night import Night
 
 _HERE = Path(__file__).parent
 _LIMIT = 50_000
-_HEADS = (("rank", "Rank"), ("lead", "Lead"), ("owner", "Owner"), ("p", "Probability"), ("change", "Change"), ("value", "Expected value"))
+_HEADS = (("rank", "Rank"), ("lead", "{who}"), ("owner", "Owner"), ("p", "Probability"), ("change", "Change"), ("value", "Expected value"))
 
 
 def page(night: Night) -> bytes:
@@ -36,13 +36,15 @@ def page(night: Night) -> bytes:
         company=night.company,
         day=f"{night.day:%A, %d %B %Y}",
         horizon=night.horizon_days,
-        outcome=night.outcome,
+        said=night.words,
+        chance=night.words.chance.format(name=night.outcome),
+        means=night.words.means.format(name=night.outcome),
         belief=night.belief,
         notices=night.notices,
         owners=owners,
-        heads=_HEADS,
+        heads=[(key, head.format(who=night.words.who.capitalize())) for key, head in _HEADS],
         random=bool(night.leads["explored"].any()),
-        beyond=_beyond(len(shown), len(night.leads)),
+        beyond=_beyond(len(shown), len(night.leads), night.words.those),
         data=_data(night, shown, owners),
         style=Markup(style),
         style_hash=Markup(_hash(style)),
@@ -61,10 +63,10 @@ def _hash(inline: str) -> str:
     return f"'sha256-{b64encode(sha256(inline.encode('utf-8')).digest()).decode()}'"
 
 
-def _beyond(shown: int, leads: int) -> str:
+def _beyond(shown: int, leads: int, those: str) -> str:
     if shown == leads:
         return ""
-    return f"This page holds {shown:,} of {leads:,} open leads: all of today's calls and the best of the rest. leads.csv, beside it, holds every one."
+    return f"This page holds {shown:,} of {leads:,} {those}: all of today's calls and the best of the rest. leads.csv, beside it, holds every one."
 
 
 def _naturally(owner: str) -> tuple[bool, list[tuple[str, int, str]], str]:
@@ -102,6 +104,7 @@ def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
     each = {str(owner): theirs for owner, theirs in night.leads.groupby("owner", sort=False)}
     everything = {
         "currency": night.currency,
+        "said": {name: getattr(night.words, name) for name in ("who", "those", "one", "noun")},
         "everybody": _sums(night.leads),
         "owners": [{"name": owner, **_sums(each[owner]), "best": _best(each[owner], place)} for owner in owners],
         "words": list(words),

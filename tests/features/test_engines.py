@@ -11,9 +11,10 @@ from typing import Any
 import ibis
 import pandas as pd
 import pytest
-from stories import company_of, day, nights, random_company
+from stories import company_of, day, nights, random_company, random_customers
 
-from features import examples
+from features import examples, purchases
+from features.outcome import Outcome, united
 from features.plan import Attribute, Plan
 from features.timeline import Timeline
 
@@ -22,7 +23,7 @@ ATTRIBUTES = (
     Attribute("stage", "leads", "category", "history"),
     Attribute("industry", "accounts", "category", "today"),
 )
-COMPANY = random_company(17, leads=12)
+COMPANIES = {Outcome(): random_company(17, leads=12), Outcome("churn"): random_customers(17, leads=12)}
 
 
 @pytest.fixture
@@ -60,10 +61,19 @@ def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         session.stop()
 
 
-def _told(connection: Any = None, folder: Path | None = None) -> pd.DataFrame:
-    crm = company_of(COMPANY, connection, folder)
-    plan: Plan = examples.plan_from(crm, Timeline(horizon_days=30, settle_days=3, max_age_days=90), ATTRIBUTES)
+def _told(outcome: Outcome, connection: Any = None, folder: Path | None = None) -> pd.DataFrame:
+    crm = united(company_of(COMPANIES[outcome], connection, folder), day(200))
+    plan: Plan = examples.plan_from(crm, Timeline(horizon_days=30, settle_days=3, max_age_days=90), ATTRIBUTES, outcome=outcome)
     frame = examples.training(crm, nights(12, 40, 75), plan, day(200)).execute()
+    return frame.sort_values(["lead_id", "as_of"], ignore_index=True)
+
+
+def _customers(connection: Any = None, folder: Path | None = None) -> pd.DataFrame:
+    """Who is a customer, what became of them, and what they had bought: what other outcomes ask beyond the first purchase."""
+    crm = company_of(random_customers(17, leads=12), connection, folder)
+    plan = Plan(Timeline(horizon_days=30, settle_days=3, max_age_days=90), outcome=Outcome("churn"))
+    labelled = examples.labelled(crm, nights(12, 40, 75), plan, day(200))
+    frame = labelled.join(purchases.table(crm, labelled, plan), ["lead_id", "as_of"]).execute()
     return frame.sort_values(["lead_id", "as_of"], ignore_index=True)
 
 
@@ -78,9 +88,11 @@ def _equal(one: pd.DataFrame, other: pd.DataFrame) -> None:
 
 
 def test_postgresql_tells_what_duckdb_tells(postgres: Any) -> None:
-    _equal(_told(), _told(postgres))
+    for outcome in COMPANIES:
+        _equal(_told(outcome), _told(outcome, postgres))
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_spark_tells_what_duckdb_tells(spark: Any, tmp_path: Path) -> None:
-    _equal(_told(), _told(spark, tmp_path))
+    _equal(_told(Outcome()), _told(Outcome(), spark, tmp_path))
+    _equal(_customers(), _customers(spark, tmp_path))

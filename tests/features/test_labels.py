@@ -17,7 +17,7 @@ START = datetime(2025, 1, 1, 2)
 def _examples(rows: list[tuple[int, int | None]], line: Timeline) -> pd.DataFrame:
     """Rows of (night, days until won), both in days."""
     frame = pd.DataFrame({"as_of": [START + timedelta(days=night) for night, _ in rows]})
-    frame["won_at"] = pd.to_datetime(pd.Series([None if won is None else START + timedelta(days=night + won) for night, won in rows]))
+    frame["happened_at"] = pd.to_datetime(pd.Series([None if won is None else START + timedelta(days=night + won) for night, won in rows]))
     return frame.assign(converted=[won is not None and won < line.horizon_days for _, won in rows])
 
 
@@ -25,11 +25,11 @@ def test_acme_signed_after_the_earlier_extract() -> None:
     line = Timeline(horizon_days=30, settle_days=5)
     told = as_known(_examples([(0, 20), (10, 10), (10, None), (60, None)], line), START + timedelta(days=36), line)
     assert told["converted"].tolist() == [True, pd.NA, pd.NA]
-    assert told["won"].tolist() == [True, True, False]
+    assert told["happened"].tolist() == [True, True, False]
     assert told["followed_days"].tolist() == [20.0, 10.0, 21.0]
     assert ripe(told).index.tolist() == [0]
     sooner = as_known(_examples([(0, 20)], line), START + timedelta(days=24), line)
-    assert sooner[["won", "followed_days"]].to_numpy().tolist() == [[False, 19.0]]
+    assert sooner[["happened", "followed_days"]].to_numpy().tolist() == [[False, 19.0]]
     assert ripe(sooner).empty
 
 
@@ -49,4 +49,4 @@ def test_it_equals_its_loop(rows: list[tuple[int, int | None]], until: int, hori
         known = won is not None and night + won < until - settle
         answer = (won is not None and won < horizon) if night + horizon + settle <= until else None
         expected.append((answer, known, float(won if known and won is not None else until - settle - night)))
-    assert [(None if a is pd.NA else a, w, d) for a, w, d in told[["converted", "won", "followed_days"]].itertuples(index=False)] == expected
+    assert [(None if a is pd.NA else a, w, d) for a, w, d in told[["converted", "happened", "followed_days"]].itertuples(index=False)] == expected

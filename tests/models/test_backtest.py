@@ -29,7 +29,7 @@ def _examples(weeks: int = 40, leads: int = 80) -> pd.DataFrame:
     """Every lead on every night; every fourth converts, every time."""
     rows = pd.MultiIndex.from_product([[f"L{n}" for n in range(leads)], _weeks(weeks)], names=["lead_id", "as_of"]).to_frame(index=False)
     converted = rows["lead_id"].str[1:].astype(int) % 4 == 0
-    return rows.assign(converted=converted, won_at=(rows["as_of"] + pd.Timedelta(days=1)).where(converted), weight=1.0)
+    return rows.assign(converted=converted, happened_at=(rows["as_of"] + pd.Timedelta(days=1)).where(converted), weight=1.0)
 
 
 @dataclass
@@ -71,7 +71,7 @@ def test_a_fold_never_learns_from_the_gap_nor_from_a_lead_it_judges(
         return
     frame = pd.DataFrame([(f"L{n}", night) for n in range(leads) for night in nights], columns=["lead_id", "as_of"])
     waited = pd.Series(data.draw(st.lists(st.integers(0, 150), min_size=len(frame), max_size=len(frame))))
-    frame["won_at"] = frame["as_of"] + pd.to_timedelta(waited, unit="D")
+    frame["happened_at"] = frame["as_of"] + pd.to_timedelta(waited, unit="D")
     frame["converted"] = waited < horizon
     frame = frame.sample(frac=1, random_state=data.draw(st.integers(0, 99)))
     cut = folds(data.draw(st.permutations(nights)), line, k)
@@ -90,8 +90,8 @@ def test_a_fold_never_learns_from_the_gap_nor_from_a_lead_it_judges(
         seen = one.first - pd.Timedelta(days=settle)
         there = others[others["as_of"] < seen]
         assert past["as_of"].tolist() == there["as_of"].tolist()
-        assert past["won"].tolist() == [won < seen for won in there["won_at"]]
-        ends = [min(won, seen) - night for night, won in zip(there["as_of"], there["won_at"], strict=True)]
+        assert past["happened"].tolist() == [won < seen for won in there["happened_at"]]
+        ends = [min(won, seen) - night for night, won in zip(there["as_of"], there["happened_at"], strict=True)]
         assert past["followed_days"].tolist() == [end / pd.Timedelta(days=1) for end in ends]
         assert set(test["lead_id"]) <= judged
         assert all(one.first <= night <= one.last for night in test["as_of"])

@@ -36,7 +36,7 @@ def _company(leads: int = 3_000, seed: int = 4) -> pd.DataFrame:
     frame["job_title"] = rng.choice(["Head of IT", "Clerk", None], leads)
     frame["truth"] = frame["source"].map(WORTH) + 0.7 * (frame["employees"] == 500)
     waited = rng.exponential(60 / np.exp(frame["truth"]))
-    frame["won_at"] = frame["as_of"] + pd.to_timedelta(np.where(waited < 120, waited, np.nan), unit="D")
+    frame["happened_at"] = frame["as_of"] + pd.to_timedelta(np.where(waited < 120, waited, np.nan), unit="D")
     frame["converted"] = waited < 30
     return frame
 
@@ -101,7 +101,7 @@ def test_a_leads_own_outcome_has_no_say_in_the_merit_it_is_learned_with() -> Non
     one = COMPANY.loc[~COMPANY["converted"], "lead_id"].iloc[20]
     turned = COMPANY.copy()
     own = turned["lead_id"] == one
-    turned.loc[own, "won_at"] = turned.loc[own, "as_of"] + pd.Timedelta(days=1)
+    turned.loc[own, "happened_at"] = turned.loc[own, "as_of"] + pd.Timedelta(days=1)
     turned.loc[own, "converted"] = True
     for company in (COMPANY, turned):
         _learned(looks)(as_known(company, UNTIL, LINE), FEATURES)
@@ -134,7 +134,7 @@ def test_it_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
 
 
 def test_too_few_customers_or_no_profile_leave_the_model_as_it_is() -> None:
-    few = KNOWN.assign(won=KNOWN["won"] & (KNOWN["won"].cumsum() < 20))
+    few = KNOWN.assign(won=KNOWN["happened"] & (KNOWN["happened"].cumsum() < 20))
     assert fit_merit(few, FEATURES[1:]) is None
     assert steady(KNOWN, FEATURES[:1]) == []
     assert _learned(fit_logistic)(KNOWN, FEATURES[:1]).name == "logistic"

@@ -145,3 +145,36 @@ def test_attributes_counts_and_notices_come_back_as_the_last_extract_left_them(w
     assert warehouse.notices() == ("first", "second")
     assert (warehouse.extracted_at(), warehouse.newest_cursor("leads"), warehouse.newest_cursor("deals")) == (TUESDAY, TUESDAY, None)
     assert warehouse.extract_counts()["clean"].tolist() == [7]
+
+
+def test_outcomes_have_ledgers_of_their_own(warehouse: Warehouse) -> None:
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.1}), "churn")
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.9}))
+    warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.8}))
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.2}), "churn")
+    assert warehouse.read_night(MONDAY)["probability"].tolist() == [0.9]
+    assert warehouse.read_night(MONDAY, "churn")["probability"].tolist() == [0.2]
+    assert warehouse.last_probabilities(WEDNESDAY, "churn").to_dict() == {"L1": 0.2}
+    assert warehouse.histories(WEDNESDAY)["probability"].tolist() == [0.9, 0.8]
+    assert warehouse.histories(WEDNESDAY, outcome="churn")["probability"].tolist() == [0.2]
+    assert warehouse.ledger("churn").count().execute() == 1
+
+
+def test_a_warehouse_of_before_there_were_several_outcomes_opens_with_its_nights(tmp_path: Path) -> None:
+    file = str(tmp_path / "warehouse.duckdb")
+    with Warehouse.open(file) as warehouse:
+        warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5, "L2": 0.4}))
+        warehouse.raw.execute("CREATE TABLE old AS SELECT * EXCLUDE outcome FROM ledger")
+        warehouse.raw.execute("ALTER TABLE old ADD PRIMARY KEY (as_of, lead_id)")
+        warehouse.raw.execute("DROP TABLE ledger")
+        warehouse.raw.execute("ALTER TABLE old RENAME TO ledger")
+        warehouse.raw.execute("CREATE TABLE leads AS SELECT 'L1' AS lead_id, 'web' AS source")
+    for _ in range(2):
+        with Warehouse.open(file) as warehouse:
+            assert warehouse.read_night(MONDAY)[["outcome", "lead_id"]].to_numpy().tolist() == [["default", "L1"], ["default", "L2"]]
+            leads = warehouse.crm().leads
+            assert set(SCHEMAS["leads"]) | {"source"} == set(leads.columns)
+            assert leads.merged_at.execute().isna().tolist() == [True]
+    with Warehouse.open(file) as warehouse:
+        warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.7}), "churn")
+        assert warehouse.read_night(MONDAY)["probability"].tolist() == [0.5, 0.4]

@@ -73,6 +73,14 @@ LIFE_DAYS = 460
 OWNER_SPREAD, CAMPAIGN_SPREAD = 0.15, 0.20
 DRIFT_OF_APPEAL = -0.35
 
+# Customers, where they are kept: usage a day by mood (content, doubtful, unhappy), how moods move, and the chance to renew at the end of a term.
+USAGE_KINDS = ("login", "feature_use", "support_ticket")
+USAGE_RATES = ((0.60, 0.25, 0.06), (0.40, 0.15, 0.03), (0.010, 0.030, 0.060))
+FIRST_MOOD = (0.70, 0.22, 0.08)
+MOOD_FALL, MOOD_RISE, APPEAL_ON_MOOD = (0.008, 0.012), (0.010, 0.005), 0.5
+RENEW = (0.97, 0.75, 0.25)
+TERM_DAYS, RENEWAL_OPENS_DAYS = 90, 14
+
 
 @dataclass(frozen=True)
 class World:
@@ -86,6 +94,7 @@ class World:
     first_day : the first of them.
     drift : how far base rate and mix of sources move over the history; 1: markedly, 0: not at all.
     contact_effect : how much a contact raises that day's chance of intent to rise; 0: it only reveals intent.
+    retention : whether customers use what they bought, renew it and leave; otherwise a win ends the story.
     """
 
     leads: int = 20_000
@@ -94,6 +103,7 @@ class World:
     first_day: date = date(2024, 1, 1)
     drift: float = 1.0
     contact_effect: float = 0.0
+    retention: bool = False
 
     @property
     def last_day(self) -> date:

@@ -14,19 +14,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.crm.simulator import parameters as p
+from pipelines.crm.simulator.customers import Customers
 from pipelines.crm.simulator.days import Diary
+from pipelines.crm.simulator.mess import Frames, messed_up
 from pipelines.crm.simulator.parameters import World
 from pipelines.crm.simulator.people import OWNERS, People
 
-Frames = dict[str, pd.DataFrame]
 Ints = NDArray[np.int64]
 _DAY, _HOUR = 86_400, 3_600
 _CHANNELS = dict(zip(p.IN_KINDS, ("web", "email", "email", "web", "web", "email", "meeting"), strict=True))
 TRAPS = ("contract_number", "onboarding_date", "customer_tier")
 
 
-def block_rows(world: World, block: int, people: People, diary: Diary) -> tuple[Frames, dict[str, int]]:
-    """All rows of one block, table by table, and how many rows of each kind of mess they hold."""
+def block_rows(world: World, block: int, people: People, diary: Diary, customers: Customers | None = None) -> tuple[Frames, dict[str, int]]:
+    """All rows of one block, table by table, and how many rows of each kind of mess they hold.
+
+    Parameters
+    ----------
+    customers : of a company that keeps them: their usage and renewals are added.
+    """
     rng = np.random.default_rng([world.seed, 6, block])
     came = people.arrival * _DAY + rng.integers(6 * _HOUR, 9 * _HOUR, len(people))
     closed = _closings(rng, people, diary)
@@ -37,7 +43,9 @@ def block_rows(world: World, block: int, people: People, diary: Diary) -> tuple[
         "deals": _deals(rng, world, people, diary, closed),
         "accounts": _accounts(people),
     }
-    return _messed_up(rng, world, clean)
+    if customers is not None:
+        clean |= _kept(world, block, people, customers, clean)
+    return messed_up(rng, clean, _stamp(world, [(world.days + 400) * _DAY])[0])
 
 
 def owner_rows(world: World) -> pd.DataFrame:
@@ -227,43 +235,40 @@ def _accounts(people: People) -> pd.DataFrame:
     )
 
 
-def _messed_up(rng: np.random.Generator, world: World, clean: Frames) -> tuple[Frames, dict[str, int]]:
-    """The same tables with extra rows: doubled, malformed, foreign, out of order."""
-    deeds, deals, leads = clean["activities"], clean["deals"], clean["leads"]
-    future = _stamp(world, [(world.days + 400) * _DAY])[0]
-    extra = {
-        "activities": {
-            "doubled": _some(rng, deeds, 0.003),
-            "unparsable date": _some(rng, deeds, 0.0004).assign(occurred_at="31/31/2024 25:00"),
-            "no lead": _some(rng, deeds, 0.0003).assign(lead_id=None),
-            "unknown lead": _some(rng, deeds, 0.0003).assign(lead_id="L-gone"),
-            "not a number": _some(rng, deeds, 0.0002).assign(value=np.inf),
-            "in the future": _some(rng, deeds, 0.0002).assign(occurred_at=future, known_at=future),
-        },
-        "deals": {
-            "negative amount": _renamed(_some(rng, deals, 0.002), "deal_id", "-neg").assign(amount=-100.0),
-            "won without a date": _renamed(_some(rng, deals, 0.002), "deal_id", "-date").assign(outcome="won", closed_at=None),
-            "unknown lead": _renamed(_some(rng, deals, 0.001), "deal_id", "-gone").assign(lead_id="L-gone"),
-        },
-        "leads": {
-            "doubled": _some(rng, leads, 0.002),
-            "no creation date": _renamed(_some(rng, leads, 0.0005), "lead_id", "-new").assign(created_at=None),
-        },
+def _kept(world: World, block: int, people: People, customers: Customers, clean: Frames) -> Frames:
+    """Activities with what customers did with the product, deals with a renewal for each term that is about to end or has."""
+    rng = np.random.default_rng([world.seed, 9, block])
+    at, day, kind = np.nonzero(customers.usage)
+    times = customers.usage[at, day, kind].astype(int)
+    used = pd.DataFrame({"lead_id": people.ids[customers.row[at]], "kind": np.asarray(p.USAGE_KINDS, dtype=object)[kind], "day": day})
+    used = used.loc[used.index.repeat(times)].reset_index(drop=True)
+    stamp = _stamp(world, _business(rng, used.pop("day").to_numpy()))
+    used = used.assign(direction="in", occurred_at=stamp, known_at=stamp, channel="product", value=np.nan)
+    deals = clean["deals"].assign(deal_type="new business")
+    return {
+        "activities": pd.concat([clean["activities"], used[clean["activities"].columns]], ignore_index=True),
+        "deals": pd.concat([deals, _renewals(rng, world, people, customers, deals)[deals.columns]], ignore_index=True),
     }
-    frames = dict(clean)
-    counts: dict[str, int] = {}
-    for table, kinds in extra.items():
-        frames[table] = pd.concat([clean[table], *kinds.values()], ignore_index=True)
-        counts |= {f"{table}: {kind}": len(rows) for kind, rows in kinds.items()}
-    deeds = frames["activities"]
-    deeds.insert(0, "activity_id", [None] * len(deeds))
-    return frames, counts
 
 
-def _some(rng: np.random.Generator, frame: pd.DataFrame, share: float) -> pd.DataFrame:
-    """A few rows, never more than there are."""
-    return frame.iloc[np.sort(rng.choice(len(frame), min(len(frame), max(1, int(len(frame) * share))), replace=False))].copy()
-
-
-def _renamed(frame: pd.DataFrame, column: str, mark: str) -> pd.DataFrame:
-    return frame.assign(**{column: frame[column] + mark})
+def _renewals(rng: np.random.Generator, world: World, people: People, customers: Customers, deals: pd.DataFrame) -> pd.DataFrame:
+    terms = customers.terms(world.days)
+    opens = terms["due"].to_numpy() - p.RENEWAL_OPENS_DAYS
+    terms, opens = terms[opens < world.days], opens[opens < world.days]
+    done, renewed = terms["due"].to_numpy() < world.days, terms["renewed"].eq(True).to_numpy()
+    closed_at = np.full(len(terms), None, dtype=object)
+    closed_at[done] = _stamp(world, _business(rng, terms["due"].to_numpy()[done]))
+    ids = people.ids[terms["row"]]
+    first = deals.set_index("lead_id")["amount"]
+    return pd.DataFrame(
+        {
+            "deal_id": np.char.lstrip(ids.astype(str), "L").astype(object) + "-R" + terms["number"].astype(str).to_numpy(dtype=object),
+            "lead_id": ids,
+            "created_at": _stamp(world, _business(rng, opens)),
+            "outcome": np.where(done, np.where(renewed, "won", "lost"), "open").astype(object),
+            "closed_at": closed_at,
+            "amount": (first.loc[ids].to_numpy() * np.exp(rng.normal(0, 0.1, len(ids)))).round(2),
+            "stage": np.where(done, np.where(renewed, "won", "lost"), "proposal").astype(object),
+            "deal_type": "renewal",
+        }
+    )

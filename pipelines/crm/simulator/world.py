@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.problem import Problem
+from pipelines.crm.simulator.customers import keep, leaving
 from pipelines.crm.simulator.days import Diary, live
 from pipelines.crm.simulator.parameters import WON, World
 from pipelines.crm.simulator.people import People, draw_people
@@ -20,7 +21,7 @@ from pipelines.crm.simulator.rows import block_rows, owner_rows
 from pipelines.crm.simulator.truth import block_truth, night_of
 
 BLOCK = 10_000
-TRUTH = "truth/truth.parquet"
+TRUTH, LEAVING = "truth/truth.parquet", "truth/leaving.parquet"
 _TEXT, _NUMBER, _FLAG = pa.string(), pa.float64(), pa.bool_()
 _SCHEMAS = {
     "leads": {"newsletter": _FLAG},
@@ -63,18 +64,20 @@ def simulate(
     contact_effect: float = 0.0,
     drift: float = 1.0,
     truth_of: Sequence[datetime] = (),
+    retention: bool = False,
 ) -> Counts:
     """Write a company's tables, the leadscore.toml that maps them, and its truth in a file of its own that no flow reads.
 
     Parameters
     ----------
     folder : created when missing; files in it are overwritten.
-    leads, seed, days, first_day, contact_effect, drift : see `World`.
+    leads, seed, days, first_day, contact_effect, drift, retention : see `World`.
     progress : told the share done.
     truth_of : nights at 02:00 UTC whose truth is written to `TRUTH`; default: the one right after the history ends, tonight. Where contact has
-        an effect the truth is counted over simulated lives, a tenth of a second a lead, so only nights that are named are written.
+        an effect the truth is counted over simulated lives, a tenth of a second a lead, so only nights that are named are written. Where customers
+        are kept, the truth of who leaves is written to `LEAVING` for the same nights.
     """
-    world = World(leads, seed, days, first_day, drift, contact_effect)
+    world = World(leads, seed, days, first_day, drift, contact_effect, retention)
     (folder / TRUTH).parent.mkdir(parents=True, exist_ok=True)
     tonight = [] if contact_effect else [night_of(world, world.days)]
     nights = _within(world, list(truth_of) or tonight)
@@ -82,17 +85,22 @@ def simulate(
     with ExitStack() as stack:
         writers: dict[str, pq.ParquetWriter] = {}
         for block, people, diary in _blocks(world, progress):
-            frames, mess = block_rows(world, block, people, diary)
+            customers = keep(world, block, people, diary) if retention else None
+            frames, mess = block_rows(world, block, people, diary, customers)
             tables = {f"{name}.parquet": _typed(name, frame) for name, frame in frames.items()}
             if nights:
                 tables[TRUTH] = pa.Table.from_pandas(block_truth(world, people, diary, nights), preserve_index=False)
+            if nights and customers:
+                tables[LEAVING] = pa.Table.from_pandas(leaving(world, people, customers, nights), preserve_index=False)
             for name, table in tables.items():
                 if name not in writers:
                     writers[name] = stack.enter_context(pq.ParquetWriter(folder / name, table.schema, compression="zstd"))
                 writers[name].write_table(table)
             total = _added(total, frames, mess, int((diary.stage == WON).any(axis=1).sum()))
     pq.write_table(pa.Table.from_pandas(owner_rows(world), preserve_index=False), folder / "owners.parquet", compression="zstd")
-    (folder / "leadscore.toml").write_text(_CONFIGURATION.format(until=world.last_day), encoding="utf-8")
+    deals = 'fixed_at_creation = ["deal_type"]\n' if retention else ""
+    text = _CONFIGURATION.format(until=world.last_day, deals=deals) + (_RETENTION if retention else "")
+    (folder / "leadscore.toml").write_text(text, encoding="utf-8")
     return total
 
 
@@ -173,11 +181,19 @@ table = "activities.parquet"
 
 [source.tables.deals]
 table = "deals.parquet"
-
+{deals}
 [source.tables.accounts]
 table = "accounts.parquet"
 ignore = ["name"]
 
 [source.tables.owners]
 table = "owners.parquet"
+"""
+
+_RETENTION = """
+# Contracts run for 90 days: everybody's next renewal falls within the horizon, and who has not renewed by then has left.
+[outcomes.churn]
+kind = "churn"
+horizon_days = 90
+max_age_days = 90
 """

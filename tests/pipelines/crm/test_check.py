@@ -60,14 +60,14 @@ def test_a_place_that_cannot_be_read_is_all_there_is_to_say(folder: Path, locati
         (
             {"columns": {"naem": "source"}},
             "leads: columns names 'naem', which is no column of ours; "
-            "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed.",
+            "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed, merged_into, merged_at.",
         ),
         ({"ignore": ["geheim"]}, "leads: ignore names 'geheim', which leads.csv does not have."),
         *(
             (
                 {key: {"naem": value}},
                 f"leads: {key} names 'naem', which is no column of ours; "
-                "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed.",
+                "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed, merged_into, merged_at.",
             )
             for key, value in {
                 "values": {"a": "b"},
@@ -142,4 +142,12 @@ def test_a_word_that_is_no_outcome_is_shown(folder: Path) -> None:
     deals = {"table": "deals.csv", "values": {"outcome": {"won": "win"}}}
     assert _said(folder, {**GOOD, "deals": deals}) == [
         "Of the first rows of deals: 1 row was refused because outcome is none of open, won, lost, such as 'win' (row 2)."
+    ]
+
+
+def test_a_product_line_that_deals_do_not_have_is_named(folder: Path) -> None:
+    said = _said(folder, outcomes={"cranes": {"deals": {"product": ["crane"]}}, "won": {"kind": "renewal", "customers": {"outcome": ["won"]}}})
+    assert said == [
+        "[outcomes.cranes] counts deals by 'product', which deals do not have; they have account_id, amount, closed_at, created_at, deal_id, "
+        "known_at, lead_id, outcome, stage."
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 from nights import LEADS, facts, lead, names, night, shown
 from playwright.sync_api import Page
 
+from features.outcome import WORDS
 from pipelines.delivery.page import page
 
 # One browser for all of them.
@@ -39,6 +41,20 @@ def test_the_head_says_what_the_day_is_and_keeps_how_far_to_believe_it_folded(sh
     # What to mind today comes first; what an engineer asks for stands below.
     assert tab.locator(".belief li").all_inner_texts() == ["3 rows were refused.", "A field was left out.", "It held on 9 of 10 nights."]
     assert "20 % means: of 100 leads like it, about 20 come to a sale within 90 days." in tab.inner_text(".belief")
+
+
+def test_a_list_of_who_leaves_never_speaks_of_who_buys(show: Open) -> None:
+    tab = show(night(outcome="churn", words=WORDS["churn"]))
+    assert tab.title() == "Northwind: customers to call, Sunday, 01 June 2025"
+    assert tab.inner_text("h1") == "Northwind: who is likely to leave"
+    assert tab.inner_text(".when") == "Sunday, 01 June 2025. Probability to leave within 90 days."
+    assert facts(tab)[:3] == ["12 customers to call today", "6.5 losses expected among the customers listed for today", "60 customers scored"]
+    tab.locator("summary").click()
+    assert "20 % means: of 100 customers like it, about 20 leave within 90 days. It speaks of many such customers" in tab.inner_text(".belief")
+    all_of_them = tab.locator("#tier option").all_inner_texts()[1]
+    tab.select_option("#tier", label=all_of_them)
+    assert (all_of_them, tab.inner_text("#whose"), tab.inner_text("#count")) == ("All customers", "Everybody: all customers", "60 customers")
+    assert not re.search(r"lead(?! \d\d)|buy|conver", tab.inner_text("body"))
 
 
 def test_without_a_notice_there_is_nothing_to_count(show: Open) -> None:
