@@ -51,6 +51,15 @@ def differences(one: Judged, other: Judged, seed: int = 7) -> dict[str, Estimate
     return paired(other, one, COMPARED, seed)
 
 
+def in_words(figure: str) -> str:
+    """A figure as people write it.
+
+    >>> in_words("precision_at_10"), in_words("log_loss")
+    ('precision at 10', 'log-loss')
+    """
+    return "log-loss" if figure == "log_loss" else figure.replace("_", " ")
+
+
 def sentence(found: Mapping[str, Estimate], name: str) -> str:
     """Where one is better or worse than the other beyond doubt, in words.
 
@@ -60,13 +69,13 @@ def sentence(found: Mapping[str, Estimate], name: str) -> str:
     name : of the one that is spoken of.
 
     >>> sentence({"log_loss": Estimate(-0.02, -0.03, -0.01), "roc_auc": Estimate(0.01, -0.01, 0.03)}, "b")
-    'b is better beyond doubt in log loss; no difference beyond doubt in roc auc.'
+    'b is better beyond doubt in log-loss; no difference beyond doubt in roc auc.'
     """
     better, worse, neither = list[str](), list[str](), list[str]()
     for figure, sign in _BETTER.items():
         if figure in found:
             low, high = sorted((sign * found[figure].low, sign * found[figure].high))
-            (better if low > 0 else worse if high < 0 else neither).append(figure.replace("_", " "))
+            (better if low > 0 else worse if high < 0 else neither).append(in_words(figure))
     said = [f"{name} is {how} beyond doubt in {_list(names)}" for how, names in (("better", better), ("worse", worse)) if names]
     return "; ".join([*said, *([f"no difference beyond doubt in {_list(neither)}"] if neither else [])]) + "."
 

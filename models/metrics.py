@@ -181,7 +181,7 @@ def _line(y: Floats, z: Floats, w: Floats, start: tuple[float, float] = (1.0, 0.
     return float(beta[1]), float(beta[0])
 
 
-def evaluate(rows: Judged, seed: int = 7, resamples: int = 200, capacity: float | None = None, names: tuple[str, ...] = ()) -> dict[str, Estimate]:
+def evaluate(rows: Judged, seed: int = 7, resamples: int = 200, names: tuple[str, ...] = ()) -> dict[str, Estimate]:
     """Every figure with its 95 % interval.
 
     `worked_share` is the mission's figure: the share of the leads that must be worked, best first, to win nine of ten deals. Working them in random
@@ -190,10 +190,9 @@ def evaluate(rows: Judged, seed: int = 7, resamples: int = 200, capacity: float 
     Parameters
     ----------
     resamples : draws of whole leads. 200 settle a 95 % interval to about a tenth of its width.
-    capacity : see `measures`.
     names : only these figures, in a fraction of the time; by default all.
     """
-    asked = {name: measure for name, measure in measures(rows, capacity).items() if not names or name in names}
+    asked = {name: measure for name, measure in measures(rows).items() if not names or name in names}
     draws = [{name: measure(w) for name, measure in asked.items()} for w in redraw(rows, seed, resamples)]
     spread = pd.DataFrame(draws)
     low, high = spread.quantile(0.025), spread.quantile(0.975)

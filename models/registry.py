@@ -303,7 +303,7 @@ class Registry:
 
     def _one_run(self, named: str) -> str:
         experiment: Any = self.client.get_experiment_by_name(self.name)
-        every = [run for run in self.client.search_runs([experiment.experiment_id]) if _NESTED not in run.data.tags]
+        every = [run for run in self.client.search_runs([experiment.experiment_id], max_results=10_000) if _NESTED not in run.data.tags]
         found = [run for run in every if named and run.info.run_id.startswith(named)]
         if len(found) == 1:
             return str(found[0].info.run_id)

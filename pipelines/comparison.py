@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.problem import Problem
-from models.comparison import COMPARED, common_rows, differences, features_that_differ, sentence, what_differs
+from models.comparison import COMPARED, common_rows, differences, features_that_differ, in_words, sentence, what_differs
 from models.registry import Registry
 from models.run import Run
 from pipelines.report import Report
@@ -29,7 +29,7 @@ def compare(settings: Settings, one: str, other: str) -> Report:
     found = differences(*sides, settings.training.seed)
     rows = tuple(
         {
-            "figure": name.replace("_", " "),
+            "figure": in_words(name),
             first.short: _said(first, name),
             second.short: _said(second, name),
             "difference on the same rows": str(found[name]),

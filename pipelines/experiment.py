@@ -41,7 +41,8 @@ def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None) -
 
     Parameters
     ----------
-    config : the configuration to try. It reads the warehouse and the registry of its own `home`, so keep it beside leadscore.toml.
+    config : the configuration to try, kept beside leadscore.toml: it reads the same warehouse and registry. What `[source]` says was decided by the
+        last extract.
     as_of : try it as if this were tonight; default: everything extracted.
 
     Raises

@@ -62,12 +62,12 @@ def test_a_difference_is_the_second_minus_the_first_with_its_interval() -> None:
 def test_better_is_lower_for_a_loss_and_for_the_leads_that_must_be_worked_and_higher_for_the_rest() -> None:
     up, down, unclear = Estimate(0.2, 0.1, 0.3), Estimate(-0.2, -0.3, -0.1), Estimate(0.0, -0.1, 0.1)
     assert sentence({"log_loss": down, "average_precision": up, "worked_share": down}, "b") == (
-        "b is better beyond doubt in log loss, average precision and worked share."
+        "b is better beyond doubt in log-loss, average precision and worked share."
     )
     assert sentence({"log_loss": up, "average_precision": down, "roc_auc": unclear}, "b") == (
-        "b is worse beyond doubt in log loss and average precision; no difference beyond doubt in roc auc."
+        "b is worse beyond doubt in log-loss and average precision; no difference beyond doubt in roc auc."
     )
-    assert sentence({"calibration_slope": up, "log_loss": unclear}, "b") == "no difference beyond doubt in log loss."
+    assert sentence({"calibration_slope": up, "log_loss": unclear}, "b") == "no difference beyond doubt in log-loss."
 
 
 def test_what_is_equal_is_not_mentioned() -> None:

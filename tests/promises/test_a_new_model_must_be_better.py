@@ -38,7 +38,7 @@ def _leads(count: int, seed: int) -> pd.DataFrame:
             "source": rng.choice(["web", "ads", "fair"], count),
         }
     )
-    pull = 1.6 * np.log1p(frame["opens"]) + 1.2 * np.log1p(frame["calls"]) + (frame["source"] == "web") - 5.2
+    pull = 1.6 * np.log1p(frame["opens"]) + 1.6 * np.log1p(frame["calls"]) + (frame["source"] == "web") - 5.6
     return frame.assign(converted=rng.random(count) < sigmoid(pull.to_numpy()), weight=1.0)
 
 
