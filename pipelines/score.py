@@ -192,11 +192,8 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
 
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
-    said, scorer, found = (
-        company.settings.outcome.rule.words,
-        champion.scorer,
-        Registry(company.settings.tracking_uri, company.settings.registry_name).run_metrics(champion.run_id),
-    )
+    settings, scorer = company.settings, champion.scorer
+    said, found = settings.outcome.rule.words, Registry(settings.tracking_uri, settings.registry_name).run_metrics(champion.run_id)
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
         f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "

@@ -54,6 +54,8 @@ def test_a_list_of_who_leaves_never_speaks_of_who_buys(show: Open) -> None:
     all_of_them = tab.locator("#tier option").all_inner_texts()[1]
     tab.select_option("#tier", label=all_of_them)
     assert (all_of_them, tab.inner_text("#whose"), tab.inner_text("#count")) == ("All customers", "Everybody: all customers", "60 customers")
+    cranes = show(night(outcome="cranes given back", words=WORDS["churn"]))
+    assert cranes.inner_text(".when") == "Sunday, 01 June 2025. Probability to leave (cranes given back) within 90 days."
     assert not re.search(r"lead(?! \d\d)|buy|conver", tab.inner_text("body"))
 
 
