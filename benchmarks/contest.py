@@ -84,16 +84,12 @@ def behind_sign(figure: str) -> int:
 
 
 def hold(case: Case, mode: str, everybody: Sequence[Contestant], tell: Callable[[str], None] = lambda words: None) -> Contest:
-    """Let everybody learn and speak; one that fails is left out, with the reason.
+    """Let everybody learn and speak; one that fails, or finds the history too short, is left out with the reason.
 
     Parameters
     ----------
     mode : "static" or "prequential".
     tell : told who is at it.
-
-    Raises
-    ------
-    Problem : the company's history is too short for a single later night with a past.
     """
     entries, absent = [], []
     for contestant in everybody:
