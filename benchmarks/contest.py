@@ -11,7 +11,7 @@ A made-up company is judged by its exact truth: the figures are expectations, an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -67,34 +67,30 @@ class Contest:
 
     def first(self, figure: str) -> Entry:
         """Who has the best value: the lowest log-loss, the highest of anything else."""
-        return min(self.entries, key=lambda entry: behind_sign(figure) * -entry.found[figure].value)
+        return min(self.entries, key=lambda entry: direction(figure) * -entry.found[figure].value)
 
     def behind(self, entry: Entry, figure: str) -> Estimate:
         """By how much one is worse than the first, on the same rows under the same draws of leads; below zero it is better."""
         found = paired(self.first(figure).judged, entry.judged, (figure,))[figure]
-        return found if behind_sign(figure) > 0 else Estimate(-found.value, -found.high, -found.low)
+        return found if direction(figure) > 0 else Estimate(-found.value, -found.high, -found.low)
 
 
-def behind_sign(figure: str) -> int:
+def direction(figure: str) -> int:
     """1 where more is better, -1 where less is.
 
-    >>> behind_sign("log_loss")
+    >>> direction("log_loss")
     -1
     """
     return -1 if figure == "log_loss" else 1
 
 
 def hold(case: Case, mode: str, everybody: Sequence[Contestant], tell: Callable[[str], None] = lambda words: None) -> Contest:
-    """Let everybody learn and speak; one that fails is left out, with the reason.
+    """Let everybody learn and speak; one that fails, or finds the history too short, is left out with the reason.
 
     Parameters
     ----------
     mode : "static" or "prequential".
     tell : told who is at it.
-
-    Raises
-    ------
-    Problem : the company's history is too short for a single later night with a past.
     """
     entries, absent = [], []
     for contestant in everybody:
@@ -121,7 +117,9 @@ def _entry(case: Case, contestant: Contestant, terms: Terms, tell: Callable[[str
     else:
         judged = expected(rows, truth, log_odds[kept])
     information = None if truth is None else knowable_information(judged, truth)
-    return Entry(contestant.name, terms, judged, evaluate(judged, names=FIGURES), information, cpu, float(np.median(speeds)))
+    return Entry(
+        contestant.name, replace(terms, fits=len(speeds)), judged, evaluate(judged, names=FIGURES), information, cpu, float(np.median(speeds))
+    )
 
 
 def spoken(case: Case, contestant: Contestant, terms: Terms, tell: Callable[[str], None]) -> tuple[Floats, float, list[float]]:
@@ -134,6 +132,8 @@ def spoken(case: Case, contestant: Contestant, terms: Terms, tell: Callable[[str
         past = as_known(frame, fold.first.to_pydatetime(), case.study.plan.timeline)
         later = (frame["as_of"].between(fold.first, fold.last) & frame["converted"].notna()).to_numpy()
         said = speak(past, frame[later])
+        if not np.isfinite(said.log_odds).all():
+            raise Problem(f"It said nothing of {int((~np.isfinite(said.log_odds)).sum())} of {len(said.log_odds)} lead-nights.")
         log_odds[later] = said.log_odds
         cpu += said.cpu_seconds
         speeds.append(said.rows_per_second)

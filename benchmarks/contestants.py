@@ -68,8 +68,8 @@ def contestants(budget: float = 1.0) -> list[Contestant]:
 
     Parameters
     ----------
-    budget : times the usual limits of the peers. At 1 eight companies take about an hour on two cores. Much below, AutoGluon's `good_quality`
-        fits no model within the quarter of its time that it tries stacking for, and fails.
+    budget : times the usual limits of the peers. At 1 eight companies take about an hour on two cores. Much below, a peer may find no
+        model in time, and fails.
     """
     return [
         _free("points table", lambda case: fit_points),

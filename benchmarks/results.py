@@ -33,7 +33,8 @@ def figures(found: dict[str, Estimate], names: Sequence[str], suffix: str = "") 
     {'roc_auc': 0.7123, 'roc_auc_low': 0.6, 'roc_auc_high': 0.8}
     """
     return {
-        f"{name}{suffix}{end}": round(value, 4)
+        # Plus zero: nobody is less than nothing behind.
+        f"{name}{suffix}{end}": round(value, 4) + 0.0
         for name in names
         for end, value in (("", found[name].value), ("_low", found[name].low), ("_high", found[name].high))
     }

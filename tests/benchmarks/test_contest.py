@@ -102,6 +102,20 @@ def test_one_that_fails_is_left_out_with_the_reason() -> None:
     assert contest.entry("hasty") is None
 
 
+def test_silence_on_a_lead_is_no_way_to_be_judged_on_the_others() -> None:
+    def silent(past: pd.DataFrame, later: pd.DataFrame) -> np.ndarray:
+        return np.where(later["source"].isna(), np.nan, 0.0)
+
+    contest = hold(CASE, "static", [_contestant("silent", silent)[0]])
+    unsaid = int(FRAME.loc[LATER, "source"].isna().sum())
+    assert 0 < unsaid < 780
+    assert contest.absent == (f"made here, seed 7, static: silent is left out. It said nothing of {unsaid} of 780 lead-nights.",)
+
+
+def test_fewer_nights_than_fits_are_counted_as_they_were() -> None:
+    assert hold(CASE, "prequential", [_contestant("eager", _opens, fits=40)[0]]).entries[0].terms.fits == 13
+
+
 def _known(share: float) -> pd.DataFrame:
     rows = FRAME.loc[LATER, ["lead_id", "as_of"]]
     return rows.assign(knowable=np.where(np.arange(len(rows)) % 2 == 0, share, 1 - share)).sample(frac=1, random_state=3)

@@ -64,9 +64,15 @@ def test_costs_are_ratios_to_each_preset_of_autogluon() -> None:
     ours, good = _entry(OURS, TRUTH, cpu=2, speed=80_000), _entry("AutoGluon good", TRUTH, cpu=50, speed=1_000)
     slower = _entry("AutoGluon good", TRUTH, cpu=30, speed=2_000)
     assert list(costs([_contest(ours, good, _entry("FLAML", TRUTH)), _contest(ours, slower)])) == [
-        "static, AutoGluon good (1 fits, ours 1): it takes 20.0 (15.0 to 25.0) times our processor time for learning (goal 20); "
+        "static, AutoGluon good (fits 1, ours 1): a fit of it takes 20.0 (15.0 to 25.0) times the processor time of one of ours (goal 20); "
         "ours scores 60.0 (40.0 to 80.0) times as fast (goal 50)."
     ]
+
+
+def test_costs_are_those_of_one_fit_where_one_learns_more_often() -> None:
+    contest = _contest(_entry(OURS, TRUTH, cpu=24, fits=12), _entry("AutoGluon medium", TRUTH, cpu=120, fits=4), mode="prequential")
+    (said,) = costs([contest])
+    assert said.startswith("prequential, AutoGluon medium (fits 4, ours 12): a fit of it takes 15.0 (15.0 to 15.0) times")
 
 
 def test_where_autogluon_did_not_take_part_costs_are_not_told() -> None:
