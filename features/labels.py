@@ -56,8 +56,9 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
 
     Returns
     -------
-    The same columns, and what following each lead from its night had shown so far: `won`, and after how many `followed_days` it was won or else
-    was last seen. Wins entered up to the settle lag late are not missed, so that nobody is followed into the last days of an extract.
+    The same columns, and what following each lead from its night had shown so far: whether what counts had `happened`, and after how many
+    `followed_days` it did or the lead was last seen. What is entered up to the settle lag late is not missed, so that nobody is followed into the
+    last days of an extract.
 
     >>> night = datetime(2025, 1, 1)
     >>> rows = pd.DataFrame({"as_of": [night] * 2, "happened_at": [datetime(2025, 1, 5), datetime(2025, 3, 1)], "converted": [True, True]})
@@ -67,12 +68,12 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
     seen = pd.Timestamp(until - timedelta(days=timeline.settle_days))
     there = examples[(examples["as_of"] < seen).to_numpy()]
     happened_at = pd.to_datetime(there["happened_at"])
-    won = (happened_at < seen).to_numpy()
-    left = happened_at.where(won, seen)
+    happened = (happened_at < seen).to_numpy()
+    left = happened_at.where(happened, seen)
     ripe = (there["as_of"] <= pd.Timestamp(until - timeline.gap)).to_numpy()
     return there.assign(
         converted=there["converted"].astype("boolean").where(ripe),
-        won=won,
+        happened=happened,
         followed_days=(left - there["as_of"]).dt.total_seconds().to_numpy() / 86_400,
     )
 

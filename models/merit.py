@@ -81,7 +81,7 @@ def fit_merit(leads: pd.DataFrame, features: Sequence[Feature], spread: dict[str
 
     Parameters
     ----------
-    leads : one row a lead, its first: lead_age_days, won, followed_days (see `features.labels.as_known`), and its profile.
+    leads : one row a lead, its first: lead_age_days, happened, followed_days (see `features.labels.as_known`), and its profile.
     features : the profile, see `steady`.
     spread : take these variances instead of estimating them.
     """

@@ -134,7 +134,7 @@ def test_it_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
 
 
 def test_too_few_customers_or_no_profile_leave_the_model_as_it_is() -> None:
-    few = KNOWN.assign(won=KNOWN["happened"] & (KNOWN["happened"].cumsum() < 20))
+    few = KNOWN.assign(happened=KNOWN["happened"] & (KNOWN["happened"].cumsum() < 20))
     assert fit_merit(few, FEATURES[1:]) is None
     assert steady(KNOWN, FEATURES[:1]) == []
     assert _learned(fit_logistic)(KNOWN, FEATURES[:1]).name == "logistic"
