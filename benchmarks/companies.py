@@ -19,7 +19,8 @@ from pipelines.crm.load import load
 from pipelines.crm.simulator import simulate, truth
 from pipelines.crm.tables import open_source
 from pipelines.settings import Settings, read_settings
-from pipelines.train import Study, build_examples, screen_fields
+from pipelines.study import Study
+from pipelines.train import build_examples, screen_fields
 from pipelines.warehouse import Warehouse
 
 REAL = ("olist", "x-education", "maven-crm")

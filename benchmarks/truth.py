@@ -28,7 +28,8 @@ from models.calibration import log_loss_of
 from models.metrics import Floats, Judged, evaluate, measures
 from models.race import Learned, racers_of
 from pipelines.crm.simulator import TRUTH
-from pipelines.train import Study, learn_models
+from pipelines.study import Study
+from pipelines.train import learn_models
 
 SEEDS = (1, 2, 3, 4, 5)
 LEADS = 20_000

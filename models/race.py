@@ -21,7 +21,7 @@ from models.calibration import log_loss_of
 from models.choice import Choice, calibrated, choose
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
-from models.scorer import Scorer, fit_boosted
+from models.scorer import Scorer, base_rate_of, fit_boosted, usual_values
 from models.tuning import tune
 
 _JUDGED = 60_000
@@ -106,7 +106,7 @@ def learn(
         tuple(features),
         pd.Timestamp(answered["as_of"].max()).to_pydatetime(),
         known_until,
-        float(np.average(answered["converted"].astype(float), weights=answered["weight"])),
+        base_rate_of(answered),
         usual_values(answered, features),
         value,
         following.days,
@@ -129,17 +129,3 @@ def _thinned(backtest: Backtest) -> Backtest:
     kept = backtest.rows["as_of"].isin(sorted(backtest.rows["as_of"].unique())[::every]).to_numpy()
     odds = {name: z[kept] for name, z in backtest.log_odds.items()}
     return Backtest(backtest.folds, backtest.rows[kept].reset_index(drop=True), odds, backtest.skipped)
-
-
-def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Any]:
-    """What is usual: the median of a number, the most frequent value of anything else; None when mostly missing."""
-    usual: dict[str, Any] = {}
-    for feature in features:
-        values = frame[feature.name].dropna()
-        if values.empty:
-            usual[feature.name] = None
-        elif feature.kind in ("number", "flag"):
-            usual[feature.name] = float(values.median())
-        else:
-            usual[feature.name] = str(values.mode().iloc[0])
-    return usual

@@ -43,7 +43,10 @@ _LEAVES_FOR = 200
 class Model(Protocol):
     """What every racer can do."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Which of them it is."""
+        ...
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """One number an example."""
@@ -159,6 +162,7 @@ class Scorer:
     known_until : the end of the extract it learned from. It may score any night after that, and no earlier one.
     usual : per feature, the median or most frequent value among the training leads: what a reason compares with.
     value : average amount of a won deal; None when no amounts are known.
+    caveat : what must be said wherever its scores are shown; empty for a learned model.
     recent_days : how far back the nights lie by which the base rate is followed, see `models.baserate`; 0: it is not followed.
     """
 
@@ -172,6 +176,12 @@ class Scorer:
     usual: dict[str, Any] = field(default_factory=dict)
     value: float | None = None
     recent_days: int = 0
+    caveat: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a list says that its scores come from."""
+        return self.caveat or self.model.name
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """Calibrated log-odds."""
@@ -204,6 +214,7 @@ class Scorer:
             "usual": self.usual,
             "value": self.value,
             "recent_days": self.recent_days,
+            "caveat": self.caveat,
         }
         (folder / "scorer.json").write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -229,4 +240,24 @@ class Scorer:
             stored["usual"],
             stored["value"],
             stored.get("recent_days", 0),
+            stored.get("caveat", ""),
         )
+
+
+def base_rate_of(answered: pd.DataFrame) -> float:
+    """The share of ripe examples that converted."""
+    return float(np.average(answered["converted"].astype(float), weights=answered["weight"]))
+
+
+def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Any]:
+    """What is usual: the median of a number, the most frequent value of anything else; None when mostly missing."""
+    usual: dict[str, Any] = {}
+    for feature in features:
+        values = frame[feature.name].dropna()
+        if values.empty:
+            usual[feature.name] = None
+        elif feature.kind in ("number", "flag"):
+            usual[feature.name] = float(values.median())
+        else:
+            usual[feature.name] = str(values.mode().iloc[0])
+    return usual

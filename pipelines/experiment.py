@@ -17,9 +17,8 @@ from pipelines.company import Company, open_company
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import read_settings
+from pipelines.study import Groups, Study
 from pipelines.train import (
-    Groups,
-    Study,
     as_training,
     audit_truncation,
     build_examples,

@@ -19,6 +19,7 @@ from models.baserate import Shift
 from models.ranking import rank
 from models.reasons import reasons
 from models.registry import Champion, Registry
+from models.rules import RULES
 from pipelines.baserate import followed
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import publish_folder
@@ -137,7 +138,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
     return ranked.assign(
         as_of=night,
         change=ranked["probability"] - ranked["lead_id"].map(before),
-        model_name=scorer.model.name,
+        model_name=scorer.name,
         model_version=champion.version,
         features_digest=digest,
         run_id=sha256(f"{night} {champion.version} {champion.run_id} {digest}".encode()).hexdigest()[:16],
@@ -193,6 +194,8 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
     settings, scorer = company.settings, champion.scorer
+    if scorer.caveat:
+        return (f"These scores are {scorer.caveat}. A points table ranks the leads until then (version {champion.version}).",)
     said, found = settings.outcome.rule.words, Registry(settings.tracking_uri, settings.registry_name).run_metrics(champion.run_id)
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
@@ -203,6 +206,11 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
         f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
         f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
     )
+
+
+def _caveat(ranked: pd.DataFrame) -> tuple[str, ...]:
+    """Where scores are not learned, what they are."""
+    return tuple(f"These scores are {name}." for name in ranked["model_name"].unique() if name.startswith(RULES))
 
 
 def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None) -> Report:
@@ -236,5 +244,5 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, 
         f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    notices = (*([stale] if stale else []), *company.warehouse.shift(night, company.settings.chosen), *company.warehouse.notices())
+    notices = (*([stale] if stale else []), *_caveat(ranked), *company.warehouse.shift(night, company.settings.chosen), *company.warehouse.notices())
     return Report("score", facts, rows, notices, refused=stale is not None)

@@ -229,7 +229,7 @@ class Training(Section):
     since: date | None = None
     max_examples: int = Field(default=2_000_000, ge=1)
     nights_per_lead: int = Field(default=NIGHTS_PER_LEAD, ge=1)
-    min_conversions: int = Field(default=30, ge=1)
+    min_conversions: int = Field(default=100, ge=1)
     folds: int = Field(default=4, ge=2)
     trials: int = Field(default=8, ge=0)
     allow: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def _standing(company: Company) -> Report:
     counts, refused = warehouse.extract_counts(), warehouse.refusals(company.extracted_at)
     rows = tuple({"night": f"{row.as_of:%Y-%m-%d}", "scored": int(row.scored), "listed": int(row.listed)} for row in nights.tail(14).itertuples())
     facts = {
-        "champion": "none yet" if champion is None else f"version {champion.version}, {champion.scorer.model.name}",
+        "champion": "none yet" if champion is None else f"version {champion.version}, {champion.scorer.name}",
         "complete until": f"{company.extracted_at:%Y-%m-%d %H:%M}",
         "quarantined in the last extract": int(counts["quarantined"].sum()),
         "nights": len(nights),

@@ -50,7 +50,7 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
         {
             "lead": lead,
             "night": f"{night:%Y-%m-%d}",
-            "model": f"{scorer.model.name}, version {champion.version}",
+            "model": f"{scorer.name}, version {champion.version}",
             "probability": float(scorer.probability(known)[0]),
             "log-odds": float(summed.sum()),
             "of an average lead": float(summed["bias"]),

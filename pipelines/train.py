@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from hashlib import sha256
@@ -15,12 +15,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
-from features.feature import Feature
 from features.labels import ripe
 from features.outcome import value_of
-from features.plan import Plan
 from features.problem import Problem
-from features.screen import Screening, screen
+from features.screen import screen
 from models import fairness, plots, segments
 from models.card import model_card
 from models.gate import Decision, Limits, decide
@@ -29,6 +27,7 @@ from models.ranking import TIERS
 from models.reasons import fields
 from models.registry import Registry
 from models.run import Training
+from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
@@ -36,30 +35,7 @@ from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import read_settings
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a model is learned from: the plan of its features, the examples of past nights, and what was found wrong with them."""
-
-    plan: Plan
-    features: tuple[Feature, ...]
-    frame: pd.DataFrame
-    counts: dict[str, int]
-    screening: Screening = field(default_factory=Screening)
-
-
-@dataclass(frozen=True)
-class Groups:
-    """How groups of leads fared on later nights: where calibration fails, and what the lists did to those who are protected."""
-
-    segments: pd.DataFrame
-    fairness: pd.DataFrame
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """Both tables in words."""
-        return segments.sentence(self.segments), *fairness.sentences(self.fairness)
+from pipelines.study import Groups, Study
 
 
 @flow(name="train")
@@ -74,7 +50,7 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
 
     Raises
     ------
-    Problem : no ripe night, one class only, too few conversions, or a feature that changes when the future is cut off.
+    Problem : no ripe night, one class only, or a feature that changes when the future is cut off.
     """
     settings = read_settings(config)
     with open_company(settings) as today:
@@ -86,6 +62,8 @@ def train_outcome(company: Company, past: bool) -> Report:
     study = build_examples(company)
     audit_truncation(company, study)
     study = screen_fields(company, study)
+    if study.counts["converted leads"] < company.settings.training.min_conversions:
+        return make_rules(company, study, past)
     learned = learn_models(company, study)
     groups = look_at_groups(company, study, learned)
     decision = challenge_champion(company, learned, past)
@@ -97,9 +75,9 @@ def train_outcome(company: Company, past: bool) -> Report:
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    rules, said, protected = settings.outcome, settings.outcome.rule.words, protected_attributes(company)
+    protected = protected_attributes(company)
     learnable = tuple(attribute for attribute in company.attributes if attribute not in protected)
-    plan = examples.plan_from(company.crm, settings.timeline, learnable, rules.closed_statuses, outcome=rules.rule)
+    plan = examples.plan_from(company.crm, settings.timeline, learnable, settings.outcome.closed_statuses, outcome=settings.outcome.rule)
     past = company.past_nights()
     nights = company.nights(*past)
     with step("Building the features of past nights"):
@@ -109,11 +87,6 @@ def build_examples(company: Company) -> Study:
         frame = examples.training(company.crm, nights, plan, company.extracted_at, training.max_examples, training.nights_per_lead).execute()
     answered = ripe(frame)
     winners = int(answered.loc[answered["converted"].astype(bool), "lead_id"].nunique())
-    if winners < settings.training.min_conversions:
-        raise Problem(
-            f"Only {winners} {said.who}s {said.rate} within the horizon on the ripe nights, fewer than [training] min_conversions = "
-            f"{settings.training.min_conversions}: extract more history, lengthen [outcome] horizon_days, or lower min_conversions."
-        )
     return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(answered), "converted leads": winners})
 
 
@@ -156,6 +129,15 @@ def screen_fields(company: Company, study: Study) -> Study:
     features = examples.features_of(plan)
     columns = ["lead_id", "as_of", "converted", "happened_at", "weight", *(feature.name for feature in features)]
     return replace(study, plan=plan, features=features, frame=study.frame[columns], screening=screening)
+
+
+@task(cache_policy=NO_CACHE)
+def make_rules(company: Company, study: Study, past: bool) -> Report:
+    """Of too few conversions nothing is learned: a points table is registered and said to be no more than that."""
+    with step("Making a points table, for there is too little to learn from"):
+        scorer, points = rules.rules_of(company, study)
+        version, decision = rules.register(company, study, scorer, points, past)
+    return rules.tell(company, study, scorer, points, version, decision)
 
 
 @task(cache_policy=NO_CACHE)

@@ -9,7 +9,7 @@ from benchmarks.companies import Case
 from features.plan import Plan
 from features.timeline import Timeline
 from pipelines.settings import Settings
-from pipelines.train import Study
+from pipelines.study import Study
 
 PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
 SETTINGS = Settings(source={"tables": {"leads": {"table": "leads.csv"}, "deals": {"table": "deals.csv"}}}, training={"folds": 2, "trials": 0})

@@ -24,6 +24,7 @@ _COLUMNS = (
     "explored",
     "for",
     "against",
+    "model",
 )
 # A cell begins where the text does; and where Excel splits lines at another sign than the comma, as most of Europe's does, after that sign too.
 _BLANK = '[" \u00a0\ufeff]*'
@@ -46,6 +47,7 @@ def sheet(night: Night) -> bytes:
         **{
             "for": [_said(reasons, 1) for reasons in leads["reasons"]],
             "against": [_said(reasons, -1) for reasons in leads["reasons"]],
+            "model": leads["model_name"],
             "probability": leads["probability"].round(4),
             "change": leads["change"].round(4),
             "expected_value": leads["expected_value"].round(2),

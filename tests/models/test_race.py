@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from features.plan import Plan
 from features.timeline import Timeline
 from models.calibration import sigmoid
-from models.race import Learned, learn, racers_of, usual_values
+from models.race import Learned, learn, racers_of
+from models.scorer import usual_values
 
 PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
 FRAME = learnable.examples()

@@ -85,7 +85,7 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         max_age_days=365,
         closed_statuses=("disqualified", "merged", "lost", "won", "customer"),
     )
-    assert read.training == Training(every_days=7, max_examples=2_000_000, min_conversions=30, folds=4, trials=8, seed=7)
+    assert read.training == Training(every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, seed=7)
     assert read.list == ListRules(capacity=25, explore=0.0, hour=2)
 
 

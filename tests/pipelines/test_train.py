@@ -130,7 +130,6 @@ def test_a_trap_is_used_if_the_user_insists(own_company: MadeUp) -> None:
     ("statement", "sentence"),
     [
         ("DELETE FROM deals WHERE outcome = 'won'", "No lead converted within the horizon on any ripe night"),
-        ("DELETE FROM deals WHERE outcome = 'won' AND lead_id > 'L00000080'", "leads converted within the horizon on the ripe nights, fewer than"),
         (
             "DELETE FROM leads WHERE lead_id NOT IN (SELECT lead_id FROM deals JOIN leads l USING (lead_id) "
             "WHERE outcome = 'won' AND closed_at < l.created_at + INTERVAL 80 DAY)",

@@ -44,6 +44,7 @@ LEAD: dict[str, Any] = {
     "listed": True,
     "explored": False,
     "expected_value": 1234.567,
+    "model_name": "boosted trees",
     "change": -0.01234,
     "reasons": [
         {"field": "opens", "words": "opened 3 e-mails", "contribution": 0.7},
@@ -68,10 +69,10 @@ def test_a_lead_is_a_line_that_excel_reads_right() -> None:
     assert content.startswith(b"\xef\xbb\xbfrank,owner,")
     assert content.endswith(b"\r\n")
     header, line = _read(content)
-    assert header == [*HEADER, "for", "against"]
+    assert header == [*HEADER, "for", "against", "model"]
     assert line == [
         *["1", "Ann", "1", "A", "L1", "Zoë Zorn", "Acme, Inc.", "0.1235", "12", "1234.57", "-0.0123", "True", "False"],
-        *["opened 3 e-mails; source: web", "came in 90 days ago"],
+        *["opened 3 e-mails; source: web", "came in 90 days ago", "boosted trees"],
     ]
 
 
