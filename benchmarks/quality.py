@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.companies import REAL, SIMULATED, Case, real, simulated
 from benchmarks.contest import FIGURES, JUDGED_BY, MODES, Contest, Entry, hold
 from benchmarks.contestants import contestants
-from benchmarks.results import figures, tell
+from benchmarks.results import figures, keep, tell
 from benchmarks.verdict import costs, verdicts
 from features.problem import Problem
 
@@ -40,9 +40,12 @@ def main() -> None:
     """Print one row a company, mode and contestant, and what they say of the product."""
     contests: list[Contest] = []
     missing: list[str] = []
+    rows: list[dict[str, Any]] = []
     for case in cases(missing):
-        contests += [_held(case, mode) for mode in MODES]
-    rows = [row(contest, entry) for contest in contests for entry in contest.entries]
+        for mode in MODES:
+            contests.append(_held(case, mode))
+            rows += [row(contests[-1], entry) for entry in contests[-1].entries]
+            keep("quality", rows)
     absent = [words for contest in contests for words in contest.absent]
     tell("quality", rows, (*missing, *absent, *verdicts(contests), *costs(contests), HANDICAPS), [brief(row) for row in rows])
 

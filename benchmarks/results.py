@@ -20,10 +20,16 @@ def tell(name: str, rows: list[dict[str, Any]], notices: tuple[str, ...] = (), s
     ----------
     shown : the same rows, shorter, where a person would lose their way among the columns.
     """
+    path = keep(name, rows)
+    print(Report(name, {"rows": len(rows), "file": str(path.relative_to(FOLDER.parents[1]))}, tuple(shown or rows), notices).text())
+
+
+def keep(name: str, rows: list[dict[str, Any]]) -> Path:
+    """Write the rows there are so far: what an hour has found is not lost with the last minute."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    print(Report(name, {"rows": len(rows), "file": str(path.relative_to(FOLDER.parents[1]))}, tuple(shown or rows), notices).text())
+    return path
 
 
 def figures(found: dict[str, Estimate], names: Sequence[str], suffix: str = "") -> dict[str, float]:

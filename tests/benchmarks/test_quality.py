@@ -39,6 +39,28 @@ def test_a_company_whose_files_are_not_there_is_missing_not_fatal(monkeypatch: p
     assert missing == ["olist: its data are not there, so it was left out."]
 
 
+def test_the_benchmark_runs_in_both_modes_and_keeps_its_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "benchmarks" / "results")
+    monkeypatch.setattr(quality, "DATA", ("olist",))
+    monkeypatch.setattr(quality, "real", lambda name: case(leads=120))
+    monkeypatch.setattr(quality, "contestants", lambda budget: contestants(budget)[:2])
+    quality.main()
+    rows = json.loads((tmp_path / "benchmarks" / "results" / "quality.json").read_text(encoding="utf-8"))
+    assert [(row["mode"], row["model"], row["fits"]) for row in rows] == [
+        ("static", "points table", 1),
+        ("static", "logistic", 1),
+        ("prequential", "points table", 12),
+        ("prequential", "logistic", 12),
+    ]
+    out, err = capsys.readouterr()
+    assert "quality: rows 4" in out
+    assert "- made here, seed 7, static: on average precision ours did not take part" in out
+    assert "made here, seed 7, prequential: logistic, fit 12 of 12 ..." in err
+
+
 def test_the_rows_are_kept_in_full_and_shown_in_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path / "benchmarks" / "results")
     (tmp_path / "benchmarks").mkdir()
