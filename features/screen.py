@@ -23,7 +23,7 @@ from features.finding import METHODS, Finding
 from features.likeness import Nights, accusation, drift, shifts
 from features.outcome import ever
 from features.plan import Attribute, Plan
-from features.population import open_leads
+from features.population import population
 from features.proxies import proxies
 
 _ROWS = 200_000
@@ -138,5 +138,5 @@ def _came(crm: Crm, examples: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 def _tonight(crm: Crm, tonight: datetime, plan: Plan) -> pd.DataFrame:
     """The fields of the leads that are open now."""
     night = ibis.memtable({"as_of": [tonight]}, schema={"as_of": "timestamp(6)"})
-    known = profile.table(crm, open_leads(crm, night, plan), plan)
+    known = profile.table(crm, population(crm, night, plan), plan)
     return known.order_by("lead_id").execute()

@@ -43,7 +43,8 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"**Use.** The probability that {said} within {horizon} days, to order calls. Not for deciding about a person alone.",
         "",
         f"**Learned from** {counts['examples']:,} examples (one lead on one night) with {counts['conversions']:,} {words.noun} until "
-        f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and say only what had happened so far. Base rate {scorer.base_rate:.1%}.",
+        f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and say only what had happened so far. "
+        f"Base rate {scorer.base_rate:.1%}.",
         "",
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
         *_calibrations(learned),

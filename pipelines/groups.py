@@ -8,7 +8,7 @@ import ibis
 import pandas as pd
 
 from features.plan import Attribute, Plan
-from features.population import open_leads
+from features.population import population
 from features.problem import Problem
 from models.calibration import sigmoid
 from models.metrics import Judged
@@ -75,7 +75,7 @@ def _keys(judged: Judged) -> pd.DataFrame:
 def _owned(company: Company, keys: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """lead_id, as_of, owner_id as it stood, and how many open leads that owner had: all counted, some returned."""
     nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in keys["as_of"].unique()))
-    everybody = open_leads(company.crm, nights, plan).select("lead_id", "as_of", "owner_id")
+    everybody = population(company.crm, nights, plan).select("lead_id", "as_of", "owner_id")
     sizes = everybody.mutate(open=everybody.count().over(ibis.window(group_by=["as_of", "owner_id"])))
     wanted = ibis.memtable(keys, schema={"lead_id": "string", "as_of": "timestamp(6)"})
     return wanted.join(sizes, ["lead_id", "as_of"]).execute()

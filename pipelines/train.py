@@ -171,7 +171,7 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return Decision(True, ("there was no champion",))
-    if champion.scorer.plan.outcome != learned.scorer.plan.outcome:
+    if champion.scorer.plan.outcome != company.settings.outcome.rule:
         return Decision(True, ("the champion before it predicts another outcome, so there was none of this one",))
     forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
     if forbidden:

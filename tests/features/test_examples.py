@@ -64,7 +64,7 @@ def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
                 {"lead_id": "acme", "kind": "call", "direction": "out", "occurred_at": day(2)},
                 {"lead_id": "acme", "kind": "reply", "occurred_at": day(3)},
             ],
-            "deals": [{"lead_id": "acme", "created_at": day(20), "outcome": "happened", "closed_at": day(40)}],
+            "deals": [{"lead_id": "acme", "created_at": day(20), "outcome": "won", "closed_at": day(40)}],
         }
     )
     plan = examples.plan_from(crm, LINE)
@@ -99,12 +99,12 @@ def test_a_lead_has_no_owners_record_before_it_is_given_to_one() -> None:
     crm = company_of(
         {
             "leads": [
-                {"lead_id": "happened", **lead},
+                {"lead_id": "won", **lead},
                 {"lead_id": "lost", "owner_id": "bob", "created_at": day(0)},
                 {"lead_id": "new", **lead, "created_at": day(40)},
             ],
             "lead_changes": [{"lead_id": "new", **given, "changed_at": day(50)}],
-            "deals": [{"lead_id": "happened", "created_at": day(1), "outcome": "happened", "closed_at": day(2)}],
+            "deals": [{"lead_id": "won", "created_at": day(1), "outcome": "won", "closed_at": day(2)}],
         }
     )
     plan = examples.plan_from(crm, LINE)

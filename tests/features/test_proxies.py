@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from features.finding import Finding
+from features.outcome import WORDS
 from features.plan import Attribute
 from features.proxies import proxies
 
@@ -78,6 +79,14 @@ def test_a_weakly_telling_field_is_named_when_its_name_says_it_is_overwritten(na
     hint = np.where(RNG.random(LEADS) < np.where(WON, 0.5, 0.2), "a", "b")
     assert _methods(_found(hint, name)) == ["name"]
     assert _found(hint, "industry") == []
+
+
+def test_a_field_that_tells_of_another_outcome_is_accused_in_its_words() -> None:
+    past = pd.DataFrame({"created_at": CAME, "ending": np.where(WON, "won", None), "lead__farewell": np.where(WON, "sent", None)})
+    found = proxies(past, [Attribute("farewell", "leads", "category", "today")], said=WORDS["churn"])
+    assert found[0].evidence == "100% of the customers where it is filled left, and it is filled for 0% of all others"
+    assert found[0].advice == "it seems to be written once that is known, so tonight's customers cannot have it"
+    assert found[1].evidence.endswith("of who left (ROC AUC 1.00)")
 
 
 def test_noise_is_innocent_whatever_its_name() -> None:

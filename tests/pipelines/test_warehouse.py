@@ -148,10 +148,10 @@ def test_attributes_counts_and_notices_come_back_as_the_last_extract_left_them(w
 
 
 def test_outcomes_have_ledgers_of_their_own(warehouse: Warehouse) -> None:
-    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.1}), "churn")
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.1}), outcome="churn")
     warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.9}))
     warehouse.publish_night(TUESDAY, _scores(TUESDAY, {"L1": 0.8}))
-    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.2}), "churn")
+    warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.2}), outcome="churn")
     assert warehouse.read_night(MONDAY)["probability"].tolist() == [0.9]
     assert warehouse.read_night(MONDAY, "churn")["probability"].tolist() == [0.2]
     assert warehouse.last_probabilities(WEDNESDAY, "churn").to_dict() == {"L1": 0.2}
@@ -176,5 +176,5 @@ def test_a_warehouse_of_before_there_were_several_outcomes_opens_with_its_nights
             assert set(SCHEMAS["leads"]) | {"source"} == set(leads.columns)
             assert leads.merged_at.execute().isna().tolist() == [True]
     with Warehouse.open(file) as warehouse:
-        warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.7}), "churn")
+        warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.7}), outcome="churn")
         assert warehouse.read_night(MONDAY)["probability"].tolist() == [0.5, 0.4]
