@@ -13,9 +13,9 @@ from features.plan import Attribute
 CAMPAIGN = Attribute("campaign", "leads", "category", "today")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def story() -> Story:
-    """One company for all tests."""
+    """One company, drawn anew for each test, so that their order changes nothing."""
     return Story()
 
 

@@ -11,9 +11,9 @@ from closings import FIELD, NIGHT, Story, honest, traps
 from features.likeness import Nights, Shift, Thresholds, accusation, drift, shift, shifts
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def story() -> Story:
-    """One company for all tests."""
+    """One company, drawn anew for each test, so that their order changes nothing."""
     return Story()
 
 
