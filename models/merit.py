@@ -8,7 +8,7 @@ is no lost one, but it does say that it has not been won *so far*, so that a new
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from sklearn.linear_model import PoissonRegressor
 
 from features.feature import Feature
 from features.labels import ripe
-from models.backtest import quarter_of
+from models.backtest import Fit, quarter_of
+from models.baseline import by_feature
 from models.encoding import Encoder
 
 Floats = NDArray[np.float64]
@@ -58,9 +59,8 @@ class Merit:
         codes, distinct = _profiles(frame, list(self.centre))
         blocks = [distinct.iloc[at : at + _BLOCK] for at in range(0, max(len(distinct), 1), _BLOCK)]
         each = np.concatenate([self.encoder.transform(block) for block in blocks]) * self.weights
-        owner = np.array([column.feature for column in self.encoder.columns], dtype=object)
-        summed = {name: (each[:, owner == name].sum(axis=1) - mean)[codes] for name, mean in self.centre.items()}
-        return pd.DataFrame(summed, index=frame.index)
+        summed = by_feature(each, self.encoder, np.zeros(len(each)), distinct.index).drop(columns="bias") - pd.Series(self.centre)
+        return summed.iloc[codes].set_axis(frame.index)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -76,8 +76,8 @@ def fit_merit(leads: pd.DataFrame, features: Sequence[Feature], spread: dict[str
     """Learn it from leads followed so far; None where profiles or customers are too few to learn from.
 
     A proportional hazard of being won at a given age, fitted as a Poisson rate over the cumulative hazard that each lead lived through
-    (Holford 1980). A field's levels share a normal prior whose variance is estimated from
-    the same leads (empirical Bayes; MacKay 1992): a field that says nothing shrinks to nothing by itself.
+    (Holford 1980). A field's levels share a normal prior whose variance is estimated from the same leads (empirical Bayes; MacKay 1992): a field
+    that says nothing shrinks to nothing by itself.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def fit_merit(leads: pd.DataFrame, features: Sequence[Feature], spread: dict[str
     design = sparse.csr_array(encoder.transform(leads))
     wins, entered, left = (leads[name].to_numpy(dtype=float) for name in ("happened", "lead_age_days", "followed_days"))
     left = entered + np.maximum(left, 1e-3)
-    found, rate = dict.fromkeys(field, _FIRST_SPREAD), np.ones(len(leads))
+    found, rate = {name: (spread or {}).get(name, _FIRST_SPREAD) for name in dict.fromkeys(field)}, np.ones(len(leads))
     for _ in range(_STEPS):
-        found = found if spread is None else {name: spread.get(name, _FIRST_SPREAD) for name in found}
         weights, sure, rate = _weights(design, wins, hazard_lived(entered, left, wins > 0, rate), field, found)
-        found = {name: max(_LEAST_SPREAD, float(np.mean((weights**2 + sure)[field == name]))) for name in found}
-    centre = {name: float((design[:, field == name] @ weights[field == name]).mean()) for name in dict.fromkeys(field)}
+        if spread is None:
+            found = {name: max(_LEAST_SPREAD, float(np.mean((weights**2 + sure)[field == name]))) for name in found}
+    centre = {name: float((design[:, field == name] @ weights[field == name]).mean()) for name in found}
     return Merit(encoder, weights, found, centre)
 
 
@@ -177,14 +177,15 @@ class MeritedModel:
 
     def log_odds(self, frame: pd.DataFrame) -> Floats:
         """One number an example."""
-        return np.asarray(self.model.log_odds(self._seen(frame)))
+        return np.asarray(self.model.log_odds(_beside(frame, self.merit.of(frame))))
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the log-odds, and "bias"; rows sum to `log_odds`."""
-        each = self.model.contributions(self._seen(frame))
+        shares = self.merit.shares(frame)
+        each = self.model.contributions(_beside(frame, shares.sum(axis=1).to_numpy()))
         if MERIT.name not in each:
             return pd.DataFrame(each)
-        parts = divided(each[MERIT.name].to_numpy(), self.merit.shares(frame))
+        parts = divided(each[MERIT.name].to_numpy(), shares)
         return pd.DataFrame(each.drop(columns=MERIT.name).add(parts, fill_value=0.0)[self._ordered(each, parts)])
 
     def _ordered(self, each: pd.DataFrame, parts: pd.DataFrame) -> list[str]:
@@ -196,13 +197,15 @@ class MeritedModel:
         stored = folder / "merit.json"
         return cls(Merit.from_dict(json.loads(stored.read_text(encoding="utf-8"))), model) if stored.is_file() else model
 
-    def _seen(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.assign(**{MERIT.name: self.merit.of(frame)})
-
     def save(self, folder: Path) -> None:
         """Write merit.json and the model's own files."""
         self.model.save(folder)
         (folder / "merit.json").write_text(json.dumps(self.merit.to_dict(), ensure_ascii=False), encoding="utf-8")
+
+
+def _beside(frame: pd.DataFrame, merit: Floats) -> pd.DataFrame:
+    """Examples with their merit as one more column."""
+    return frame.assign(**{MERIT.name: merit})
 
 
 def divided(whole: Floats, shares: pd.DataFrame) -> pd.DataFrame:
@@ -215,9 +218,6 @@ def divided(whole: Floats, shares: pd.DataFrame) -> pd.DataFrame:
     along = np.where(np.sign(values) == np.sign(whole)[:, None], np.abs(values), 0.0)
     along = np.where(along.sum(axis=1, keepdims=True) > 0, along, np.abs(values) + 1e-12)
     return pd.DataFrame(along / along.sum(axis=1, keepdims=True) * whole[:, None], columns=shares.columns, index=shares.index)
-
-
-Fit = Callable[[pd.DataFrame, Sequence[Feature]], Any]
 
 
 def crossed_merit(past: pd.DataFrame, features: Sequence[Feature]) -> tuple[Merit | None, Floats]:
@@ -248,6 +248,6 @@ def with_merit(fits: Mapping[str, Fit]) -> dict[str, Fit]:
         (merit, crossed), answered = last[0][1], ripe(past)
         if merit is None:
             return fit(answered, features)
-        return MeritedModel(merit, fit(answered.assign(**{MERIT.name: crossed}), (*features, MERIT)))
+        return MeritedModel(merit, fit(_beside(answered, crossed), (*features, MERIT)))
 
     return {name: partial(merited, fit) for name, fit in fits.items()}

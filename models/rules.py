@@ -18,7 +18,6 @@ from models.baseline import fit_points
 from models.calibration import Calibration
 from models.scorer import Scorer, base_rate_of, usual_values
 
-RULES = "rules, not learned yet"
 _PRIOR = 20.0
 
 
@@ -53,6 +52,6 @@ def rules(
         rate,
         usual_values(answered, features),
         value,
-        caveat=f"{RULES}: {conversions} of {needed} conversions",
+        caveat=f"rules, not learned yet: {conversions} of {needed} conversions",
     )
     return scorer, table.table()

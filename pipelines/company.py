@@ -108,7 +108,7 @@ class Company:
 
     def as_extracted(self) -> Company:
         """The company as the last extract left it, whatever night it was cut at: today's values are judged by today's knowledge."""
-        return replace(self, crm=self.warehouse.crm(), extracted_at=self.warehouse.extracted_at() or self.extracted_at)
+        return _extracted(self.settings, self.warehouse, self.warehouse.extracted_at() or self.extracted_at)
 
     def past_nights(self) -> list[datetime]:
         """The as-of grid from the first lead to the end of the extract: back from the newest ripe night, and back from tonight to it.
@@ -133,7 +133,7 @@ class Company:
 
     def nights(self, *instants: datetime) -> ibis.expr.types.Table:
         """Some nights as a table of one column, as features want them."""
-        return ibis.memtable({"as_of": list(instants)}, schema={"as_of": "timestamp(6)"})
+        return ibis.memtable({"as_of": [pd.Timestamp(instant).to_pydatetime() for instant in instants]}, schema={"as_of": "timestamp(6)"})
 
 
 @contextmanager
@@ -148,4 +148,9 @@ def open_company(settings: Settings) -> Iterator[Company]:
         extracted_at = warehouse.extracted_at()
         if extracted_at is None:
             raise Problem(f"The warehouse {settings.warehouse_url} holds no tables yet: run `leadscore extract` first.")
-        yield Company(settings, warehouse, united(warehouse.crm(), extracted_at), extracted_at, warehouse.attributes())
+        yield _extracted(settings, warehouse, extracted_at)
+
+
+def _extracted(settings: Settings, warehouse: Warehouse, extracted_at: datetime) -> Company:
+    """The company of the last extract, with leads that were merged into one as one person."""
+    return Company(settings, warehouse, united(warehouse.crm(), extracted_at), extracted_at, warehouse.attributes())

@@ -59,7 +59,7 @@ def gather(company: Company, learned: Learned, champion: Champion) -> Evidence:
 
 def _known(company: Company, rows: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """What was known of the leads on the nights of some rows, in the order of the rows."""
-    nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in rows["as_of"].unique()))
+    nights = company.nights(*rows["as_of"].unique())
     known = examples.snapshot(company.crm, nights, plan).execute()
     return rows[["lead_id", "as_of"]].merge(known, on=["lead_id", "as_of"], how="left", validate="one_to_one")
 

@@ -74,7 +74,7 @@ def _keys(judged: Judged) -> pd.DataFrame:
 
 def _owned(company: Company, keys: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """lead_id, as_of, owner_id as it stood, and how many open leads that owner had: all counted, some returned."""
-    nights = company.nights(*(pd.Timestamp(night).to_pydatetime() for night in keys["as_of"].unique()))
+    nights = company.nights(*keys["as_of"].unique())
     everybody = population(company.crm, nights, plan).select("lead_id", "as_of", "owner_id")
     sizes = everybody.mutate(open=everybody.count().over(ibis.window(group_by=["as_of", "owner_id"])))
     wanted = ibis.memtable(keys, schema={"lead_id": "string", "as_of": "timestamp(6)"})

@@ -15,6 +15,7 @@ from models.run import Training
 from models.scorer import Scorer
 from pipelines.company import Company
 from pipelines.report import Report
+from pipelines.rival import rival
 from pipelines.study import Study
 
 
@@ -27,10 +28,9 @@ def rules_of(company: Company, study: Study) -> tuple[Scorer, pd.DataFrame]:
 
 def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFrame, past: bool) -> tuple[str, Decision]:
     """Log the rules in MLflow and make them champion, unless there is a learned one."""
-    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
-    champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
+    champion, vacant = rival(company, past)
     if champion is None or champion.scorer.caveat:
-        decision = Decision(True, ("there was no learned champion",))
+        decision = Decision(True, (vacant or "the champion before them was rules too",))
     else:
         decision = Decision(False, (f"the learned champion, version {champion.version}, stays: these are {scorer.caveat}",))
     training = Training(
@@ -48,6 +48,7 @@ def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFram
         tags=decision.tags(),
         counts=study.screening.counts,
     )
+    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     version = registry.log(training)
     registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version, decision

@@ -19,7 +19,6 @@ from models.baserate import Shift
 from models.ranking import rank
 from models.reasons import reasons
 from models.registry import Champion, Registry
-from models.rules import RULES
 from pipelines.baserate import followed
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import publish_folder
@@ -60,7 +59,7 @@ def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Re
     ranked = rank_leads(company, champion, known, night)
     publish_night(company, ranked, night, shift)
     folder = write_lists(company, champion, night)
-    return tell(company, ranked, night, folder, stale)
+    return tell(company, champion, ranked, night, folder, stale)
 
 
 @flow(name="backfill")
@@ -195,7 +194,7 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
     settings, scorer = company.settings, champion.scorer
     if scorer.caveat:
-        return (f"These scores are {scorer.caveat}. A points table ranks the leads until then (version {champion.version}).",)
+        return (*_caveat(champion), f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).")
     said, found = settings.outcome.rule.words, Registry(settings.tracking_uri, settings.registry_name).run_metrics(champion.run_id)
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
@@ -208,12 +207,12 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     )
 
 
-def _caveat(ranked: pd.DataFrame) -> tuple[str, ...]:
+def _caveat(champion: Champion) -> tuple[str, ...]:
     """Where scores are not learned, what they are."""
-    return tuple(f"These scores are {name}." for name in ranked["model_name"].unique() if name.startswith(RULES))
+    return tuple(f"These scores are {caveat}." for caveat in [champion.scorer.caveat] if caveat)
 
 
-def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None) -> Report:
+def tell(company: Company, champion: Champion, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None) -> Report:
     """The night in words, its first leads as a table, and a link to the page.
 
     Parameters
@@ -244,5 +243,10 @@ def tell(company: Company, ranked: pd.DataFrame, night: datetime, folder: Path, 
         f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
     }
-    notices = (*([stale] if stale else []), *_caveat(ranked), *company.warehouse.shift(night, company.settings.chosen), *company.warehouse.notices())
+    notices = (
+        *([stale] if stale else []),
+        *_caveat(champion),
+        *company.warehouse.shift(night, company.settings.chosen),
+        *company.warehouse.notices(),
+    )
     return Report("score", facts, rows, notices, refused=stale is not None)

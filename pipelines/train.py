@@ -34,6 +34,7 @@ from pipelines.evidence import gather
 from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.progress import step
 from pipelines.report import Report
+from pipelines.rival import rival
 from pipelines.settings import read_settings
 from pipelines.study import Groups, Study
 
@@ -165,17 +166,11 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
 
     Parameters
     ----------
-    past : whether this is training as of a past night; its rival is then the champion of that night, not today's.
+    past : see `pipelines.rival.rival`.
     """
-    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
-    champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
+    champion, vacant = rival(company, past)
     if champion is None:
-        return Decision(True, ("there was no champion",))
-    if champion.scorer.plan.outcome != company.settings.outcome.rule:
-        return Decision(True, ("the champion before it predicts another outcome, so there was none of this one",))
-    forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
-    if forbidden:
-        return Decision(True, (f"the champion learned from {', '.join(forbidden)}, which is protected by now",))
+        return Decision(True, (vacant,))
     with step("Comparing with the champion on the same nights"):
         try:
             evidence = gather(company, learned, champion)

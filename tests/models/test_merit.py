@@ -12,8 +12,9 @@ import pytest
 from features.feature import Feature
 from features.labels import as_known, ripe
 from features.timeline import Timeline
+from models.backtest import Fit
 from models.baseline import fit_logistic
-from models.merit import Fit, Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
+from models.merit import Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
 
 LINE = Timeline(horizon_days=30, settle_days=0)
 FEATURES = (
