@@ -21,7 +21,6 @@ from scipy import sparse
 from sklearn.linear_model import PoissonRegressor
 
 from features.feature import Feature
-from features.labels import ripe
 from models.backtest import Fit, quarter_of
 from models.baseline import by_feature
 from models.encoding import Encoder
@@ -221,33 +220,33 @@ def divided(whole: Floats, shares: pd.DataFrame) -> pd.DataFrame:
 
 
 def crossed_merit(past: pd.DataFrame, features: Sequence[Feature]) -> tuple[Merit | None, Floats]:
-    """Merit, and that of the past's own ripe examples as other leads tell it; None and zeros where there is none.
+    """Merit, and that of the past's own examples as other leads tell it; None and zeros where there is none.
 
     A lead's own outcome never has a say in the merit it is learned with: merit is crossed over quarters of the leads.
     """
-    leads, answered = past.drop_duplicates("lead_id", keep="first"), ripe(past)
-    profile, crossed = steady(past, features), np.zeros(len(answered))
+    leads = past.drop_duplicates("lead_id", keep="first")
+    profile, crossed = steady(past, features), np.zeros(len(past))
     merit = fit_merit(leads, profile)
     if merit is None:
         return None, crossed
-    quarter, own = quarter_of(leads["lead_id"], cut=2), quarter_of(answered["lead_id"], cut=2)
+    quarter, own = quarter_of(leads["lead_id"], cut=2), quarter_of(past["lead_id"], cut=2)
     for each in np.unique(own):
         others = fit_merit(leads[quarter != each], profile, merit.spread)
         if others is not None:
-            crossed[own == each] = others.of(answered[own == each])
+            crossed[own == each] = others.of(past[own == each])
     return merit, crossed
 
 
 def with_merit(fits: Mapping[str, Fit]) -> dict[str, Fit]:
-    """Racers that also learn merit, once for all of them where they learn from the same past; each is given the ripe examples of it."""
+    """Racers that also learn merit, once for all of them where they learn from the same past."""
     last: list[tuple[pd.DataFrame, tuple[Merit | None, Floats]]] = []
 
     def merited(fit: Fit, past: pd.DataFrame, features: Sequence[Feature]) -> Any:
         if not last or last[0][0] is not past:
             last[:] = [(past, crossed_merit(past, features))]
-        (merit, crossed), answered = last[0][1], ripe(past)
+        merit, crossed = last[0][1]
         if merit is None:
-            return fit(answered, features)
-        return MeritedModel(merit, fit(_beside(answered, crossed), (*features, MERIT)))
+            return fit(past, features)
+        return MeritedModel(merit, fit(_beside(past, crossed), (*features, MERIT)))
 
     return {name: partial(merited, fit) for name, fit in fits.items()}

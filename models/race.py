@@ -19,6 +19,7 @@ from models.baseline import PointsTable, fit_logistic, fit_points
 from models.baserate import Following, follow
 from models.calibration import log_loss_of
 from models.choice import Choice, calibrated, choose
+from models.hazard import fit_hazard
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, fit_boosted, usual_values
@@ -55,12 +56,16 @@ class Learned:
         return {name: value for name, measure in measures(rows).items() if np.isfinite(value := measure(rows.weight))}
 
 
-def racers_of(params: dict[str, Any], seed: int) -> dict[str, Fit]:
+def racers_of(plan: Plan, params: dict[str, Any], seed: int) -> dict[str, Fit]:
     """Everybody who runs, the simplest first."""
-    return {
-        "points table": lambda past, features: fit_points(ripe(past), features),
-        **with_merit({"logistic": partial(fit_logistic, seed=seed), "boosted trees": partial(fit_boosted, seed=seed, params=params)}),
-    }
+    classifiers = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": partial(fit_boosted, seed=seed, params=params)}
+    hazard = partial(fit_hazard, horizon_days=plan.timeline.horizon_days, absence=plan.outcome.is_absence, seed=seed, params=params)
+    return {"points table": of_ripe(fit_points), **with_merit({**{name: of_ripe(fit) for name, fit in classifiers.items()}, "hazard": hazard})}
+
+
+def of_ripe(fit: Fit) -> Fit:
+    """A racer that learns from examples with an answer only."""
+    return lambda past, features: fit(ripe(past), features)
 
 
 def learn(
@@ -88,7 +93,7 @@ def learn(
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
     params = tune(ripe(first.past(frame)), features, trials, seed)
-    racers = racers_of(params, seed)
+    racers = racers_of(plan, params, seed)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)
