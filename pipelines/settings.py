@@ -146,7 +146,8 @@ class Training(Section):
 
     `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
     leakage screen flagged them, `protected` those that are never used and by whose values the fairness table is made. `min_conversions` is the
-    smallest number of conversions worth learning from. `max_examples` and `nights_per_lead` bound what is learned from: see
+    smallest number of conversions worth learning from. `search_minutes` ends the search before all `trials` are tried. `monotone` names numbers with
+    which boosted trees may only rise, or only fall, see `pipelines.monotone`. `max_examples` and `nights_per_lead` bound what is learned from: see
     `features.examples.training`.
     """
 
@@ -157,8 +158,10 @@ class Training(Section):
     min_conversions: int = Field(default=100, ge=1)
     folds: int = Field(default=4, ge=2)
     trials: int = Field(default=8, ge=0)
+    search_minutes: float = Field(default=5.0, gt=0)
     allow: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    monotone: dict[str, Literal["up", "down"]] = {}
     seed: int = 7
 
 
@@ -266,6 +269,11 @@ class Settings(Section):
     def warehouse_url(self) -> str:
         """Where the dated tables live: a DuckDB file in the home folder unless the file or LEADSCORE_WAREHOUSE says otherwise."""
         return os.environ.get("LEADSCORE_WAREHOUSE") or self.warehouse or str(self.home_folder / "warehouse.duckdb")
+
+    @property
+    def search_file(self) -> Path:
+        """Where the search for parameters remembers what it tried."""
+        return self.home_folder / "search.db"
 
     @property
     def tracking_uri(self) -> str:

@@ -84,7 +84,9 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         max_age_days=365,
         closed_statuses=("disqualified", "merged", "lost", "won", "customer"),
     )
-    assert read.training == Training(every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, seed=7)
+    assert read.training == Training(
+        every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, search_minutes=5.0, monotone={}, seed=7
+    )
     assert read.list == ListRules(capacity=25, explore=0.0, hour=2)
 
 
@@ -99,6 +101,7 @@ def test_places_are_read_from_beside_the_file_wherever_the_command_runs(tmp_path
         read = read_settings(path)
         assert read.source_location == str(tmp_path.parent / "export: all")
         assert read.home_folder == tmp_path / ".leadscore"
+        assert read.search_file == tmp_path / ".leadscore" / "search.db"
         assert read.warehouse_url == str(tmp_path / ".leadscore" / "warehouse.duckdb")
         assert read.tracking_uri == f"sqlite:///{tmp_path / '.leadscore' / 'mlflow.db'}"
 
@@ -140,6 +143,8 @@ WRONG = [
     (TABLES + "[outcome]\nhorizon_days = 1.5\n", "outcome.horizon_days: a whole number is wanted"),
     (TABLES + "[list]\nhour = 24\n", "list.hour: Input should be less than or equal to 23"),
     (TABLES + "[list]\nexplore = 1.5\n", "list.explore: Input should be less than or equal to 1"),
+    (TABLES + "[training]\nsearch_minutes = 0\n", "training.search_minutes: Input should be greater than 0"),
+    (TABLES + '[training]\nmonotone = { employees = "more" }\n', "training.monotone.employees: Input should be 'up' or 'down'"),
     (TABLES + "lag_hours = nan\n", "source.tables.deals.lag_hours: Input should be a finite number"),
     (TABLES + "lag_hours = inf\n", "source.tables.deals.lag_hours: Input should be a finite number"),
     (TABLES + "lag_hours = 876001\n", "source.tables.deals.lag_hours: Input should be less than or equal to 876000"),
