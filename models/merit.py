@@ -8,7 +8,7 @@ is no lost one, but it does say that it has not been won *so far*, so that a new
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -219,13 +219,17 @@ def divided(whole: Floats, shares: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(along / along.sum(axis=1, keepdims=True) * whole[:, None], columns=shares.columns, index=shares.index)
 
 
-def crossed_merit(past: pd.DataFrame, features: Sequence[Feature]) -> tuple[Merit | None, Floats]:
+def crossed_merit(past: pd.DataFrame, features: Sequence[Feature], without: Container[str] = ()) -> tuple[Merit | None, Floats]:
     """Merit, and that of the past's own examples as other leads tell it; None and zeros where there is none.
 
     A lead's own outcome never has a say in the merit it is learned with: merit is crossed over quarters of the leads.
+
+    Parameters
+    ----------
+    without : features that merit is not made of.
     """
     leads = past.drop_duplicates("lead_id", keep="first")
-    profile, crossed = steady(past, features), np.zeros(len(past))
+    profile, crossed = [f for f in steady(past, features) if f.name not in without], np.zeros(len(past))
     merit = fit_merit(leads, profile)
     if merit is None:
         return None, crossed
@@ -237,13 +241,18 @@ def crossed_merit(past: pd.DataFrame, features: Sequence[Feature]) -> tuple[Meri
     return merit, crossed
 
 
-def with_merit(fits: Mapping[str, Fit]) -> dict[str, Fit]:
-    """Racers that also learn merit, once for all of them where they learn from the same past."""
+def with_merit(fits: Mapping[str, Fit], without: Container[str] = ()) -> dict[str, Fit]:
+    """Racers that also learn merit, once for all of them where they learn from the same past.
+
+    Parameters
+    ----------
+    without : features that merit is not made of. A number that may only raise a score must have no second way to it, by which it could lower it.
+    """
     last: list[tuple[pd.DataFrame, tuple[Merit | None, Floats]]] = []
 
     def merited(fit: Fit, past: pd.DataFrame, features: Sequence[Feature]) -> Any:
         if not last or last[0][0] is not past:
-            last[:] = [(past, crossed_merit(past, features))]
+            last[:] = [(past, crossed_merit(past, features, without))]
         merit, crossed = last[0][1]
         if merit is None:
             return fit(past, features)

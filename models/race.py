@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,7 @@ from models.hazard import fit_hazard
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, fit_boosted, usual_values
-from models.tuning import tune
+from models.tuning import Search, tune
 
 _JUDGED = 60_000
 
@@ -40,6 +40,7 @@ class Learned:
     points: pd.DataFrame
     choice: Choice = field(default_factory=Choice)
     following: Following = field(default_factory=Following)
+    search: Search = field(default_factory=Search)
 
     def losses(self) -> dict[str, float]:
         """Every racer's log-loss on all nights it had not seen: the lowest leads."""
@@ -56,11 +57,15 @@ class Learned:
         return {name: value for name, measure in measures(rows).items() if np.isfinite(value := measure(rows.weight))}
 
 
-def racers_of(plan: Plan, params: dict[str, Any], seed: int) -> dict[str, Fit]:
-    """Everybody who runs, the simplest first."""
-    classifiers = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": partial(fit_boosted, seed=seed, params=params)}
-    hazard = partial(fit_hazard, horizon_days=plan.timeline.horizon_days, absence=plan.outcome.is_absence, seed=seed, params=params)
-    return {"points table": of_ripe(fit_points), **with_merit({**{name: of_ripe(fit) for name, fit in classifiers.items()}, "hazard": hazard})}
+def racers_of(plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None) -> dict[str, Fit]:
+    """Everybody who runs, the simplest first; `monotone` binds the trees, see `models.scorer.fit_boosted`."""
+    horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
+    of_profile: dict[str, Fit] = {
+        "logistic": of_ripe(partial(fit_logistic, seed=seed)),
+        "boosted trees": of_ripe(partial(fit_boosted, seed=seed, params=params, monotone=monotone)),
+        "hazard": partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone),
+    }
+    return {"points table": of_ripe(fit_points), **with_merit(of_profile, without=monotone or ())}
 
 
 def of_ripe(fit: Fit) -> Fit:
@@ -78,6 +83,10 @@ def learn(
     k: int = 4,
     trials: int = 8,
     progress: Callable[[float, str], None] = lambda share, words: None,
+    *,
+    search_minutes: float = 5.0,
+    storage: str | None = None,
+    monotone: Mapping[str, int] | None = None,
 ) -> Learned:
     """Race, choose, calibrate, refit.
 
@@ -86,14 +95,15 @@ def learn(
     frame : examples, ripe or not, see `features.examples.training`.
     known_until : end of the extract.
     k : folds of the backtest.
-    trials : settings tried by the search.
+    trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
+    monotone : feature -> 1 or -1, see `models.scorer.fit_boosted`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
-    params = tune(ripe(first.past(frame)), features, trials, seed)
-    racers = racers_of(plan, params, seed)
+    search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
+    racers = racers_of(plan, search.params, seed, monotone)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)
@@ -116,7 +126,7 @@ def learn(
         value,
         following.days,
     )
-    return Learned(scorer, backtest, metrics, leader, params, points.table(), choice, following)
+    return Learned(scorer, backtest, metrics, leader, search.params, points.table(), choice, following, search)
 
 
 def _losses(backtest: Backtest) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -96,7 +96,12 @@ class BoostedModel:
 
 
 def fit_boosted(
-    frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, params: dict[str, Any] | None = None, rounds: int | None = None
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    seed: int = 7,
+    params: dict[str, Any] | None = None,
+    rounds: int | None = None,
+    monotone: Mapping[str, int] | None = None,
 ) -> BoostedModel:
     """Boosted trees with as many rounds as help on leads held out, then learned on all of them.
 
@@ -104,10 +109,11 @@ def fit_boosted(
     ----------
     params : LightGBM parameters over `DEFAULTS`.
     rounds : fixed number of rounds; then nothing is held back.
+    monotone : feature -> 1 or -1: the log-odds may only rise, or only fall, with this number, all else being equal.
     """
     encoder = Encoder.fit(frame, features)
     values = encoder.transform(frame)
-    settings = settings_of(params, len(frame), seed)
+    settings = {**settings_of(params, len(frame), seed), **directed(encoder, monotone)}
     rounds = rounds or _rounds(frame, values, settings)
     return BoostedModel(encoder, lgb.train(settings, _dataset(frame, values, settings), rounds))
 
@@ -118,12 +124,25 @@ def settings_of(params: dict[str, Any] | None, rows: int, seed: int) -> dict[str
     return {**settings, "min_data_in_leaf": max(5, min(settings["min_data_in_leaf"], rows // _LEAVES_FOR))}
 
 
+def directed(encoder: Encoder, monotone: Mapping[str, int] | None) -> dict[str, Any]:
+    """LightGBM's settings by which the columns of some numbers may only raise the log-odds, or only lower them; nothing where none is named.
+
+    >>> from models.encoding import Column
+    >>> encoder = Encoder((Column("employees", "employees"), Column("source = web", "source", "web")), {})
+    >>> directed(encoder, {"employees": 1})["monotone_constraints"]
+    [1, 0]
+    """
+    signs = [(monotone or {}).get(column.feature, 0) if column.level is None else 0 for column in encoder.columns]
+    # The basic method, which LightGBM has by default, holds trees back more than it has to.
+    return {"monotone_constraints": signs, "monotone_constraints_method": "intermediate"} if any(signs) else {}
+
+
 def _dataset(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], like: lgb.Dataset | None = None) -> lgb.Dataset:
     bins = {"max_bin": settings["max_bin"], "verbosity": -1}
     return lgb.Dataset(values, frame["converted"].to_numpy(dtype=float), weight=relative_weight(frame), params=bins, reference=like)
 
 
-def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any]) -> lgb.Booster | None:
+def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], callbacks: Sequence[Callable[..., None]] = ()) -> lgb.Booster | None:
     """Trees grown on three quarters of the leads for as long as the last quarter gains; None when too few of either converted.
 
     Stopping on the newest nights instead mistakes a moving base rate for overfitting.
@@ -132,13 +151,14 @@ def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any])
     ----------
     values : the encoded frame.
     settings : see `settings_of`.
+    callbacks : LightGBM's, called after every round.
     """
     judged = held_out(frame["lead_id"])
     if min(frame.loc[judged, "converted"].sum(), frame.loc[~judged, "converted"].sum()) < 10:
         return None
     learn = _dataset(frame[~judged], values[~judged], settings)
     judge = _dataset(frame[judged], values[judged], settings, like=learn)
-    return lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)])
+    return lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[*callbacks, lgb.early_stopping(_PATIENCE, verbose=False)])
 
 
 def _rounds(frame: pd.DataFrame, values: Floats, settings: dict[str, Any]) -> int:

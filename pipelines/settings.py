@@ -5,46 +5,22 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from features.outcome import OF_CUSTOMERS, Filter, Kind, Outcome
-from features.plan import NIGHTS_PER_LEAD, Plan
+from features.plan import NIGHTS_PER_LEAD
 from features.problem import Problem
 from features.timeline import Timeline
+from pipelines.outcomerules import OutcomeRules
+from pipelines.section import LONGEST, Days, Section, Share, in_words
 
-Share = Annotated[float, Field(ge=0, le=1)]
-# A century: longer than any record, and short enough for every clock.
-_LONGEST = 36_500
-Days = Annotated[int, Field(ge=1, le=_LONGEST)]
-Wanted = dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
 DEFAULT = "default"
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
-
-
-# What a validator calls a tuple is a list to whoever writes TOML.
-_WANTED = {
-    "tuple": 'a list is wanted, such as ["one", "two"]',
-    "int": "a whole number is wanted",
-    "float": "a number is wanted",
-    "string": 'a text in quotes is wanted, such as "this"',
-    "bool": "true or false is wanted, without quotes",
-    "dict": 'pairs are wanted, such as { ours = "theirs" }',
-    "date": "a day is wanted, such as 2025-12-31",
-    "datetime": "an instant is wanted, such as 2025-12-31T02:00:00Z",
-}
-
-
-class Section(BaseModel):
-    """A part of leadscore.toml: frozen, and refusing keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
 
 @cache
@@ -76,7 +52,7 @@ class OrderClock(Section):
     column: str
     first: date
     last: date
-    plus_days: float = Field(default=0.0, ge=-_LONGEST, le=_LONGEST)
+    plus_days: float = Field(default=0.0, ge=-LONGEST, le=LONGEST)
 
     @model_validator(mode="after")
     def _forwards(self) -> OrderClock:
@@ -119,7 +95,7 @@ class SourceTable(Section):
     fixed_at_creation: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     attributes: bool = True
-    lag_hours: float = Field(default=0.0, ge=0, le=_LONGEST * 24)
+    lag_hours: float = Field(default=0.0, ge=0, le=LONGEST * 24)
     cursor: str | None = None
 
     @field_validator("where")
@@ -146,10 +122,10 @@ class Source(Section):
     location: str = "."
     encoding: str = "utf-8"
     extracted_at: datetime | None = None
-    overlap_days: float = Field(default=3.0, ge=0, le=_LONGEST)
+    overlap_days: float = Field(default=3.0, ge=0, le=LONGEST)
     shrink_limit: Share = 0.5
     refusal_limit: Share = 0.25
-    stale_days: float = Field(default=4.0, gt=0, le=_LONGEST)
+    stale_days: float = Field(default=4.0, gt=0, le=LONGEST)
     tables: dict[TableName, SourceTable] = {}
 
     @field_validator("extracted_at")
@@ -165,63 +141,13 @@ class Source(Section):
         return self
 
 
-class OutcomeRules(Section):
-    """What counts as a conversion, and from when until when somebody is worth scoring: see `features.outcome`.
-
-    `name` is `kind` unless it is given; a customer may have been disqualified as a lead, so of statuses only "merged" takes one off
-    unless others are given.
-    """
-
-    kind: Kind = "first purchase"
-    name: str = "first purchase"
-    horizon_days: Days = 90
-    settle_days: int = Field(default=7, ge=0, le=_LONGEST)
-    min_age_days: int = Field(default=0, ge=0, le=_LONGEST)
-    max_age_days: Days = 365
-    closed_statuses: tuple[str, ...] = Plan.closed_statuses
-    deals: Wanted = {}
-    customers: Wanted = {}
-    activities: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_of_the_kind(cls, given: Any) -> Any:
-        kind = given.get("kind", "first purchase") if isinstance(given, dict) else "first purchase"
-        if kind == "first purchase":
-            return given
-        return {"name": kind, **({"closed_statuses": ("merged",)} if kind in OF_CUSTOMERS else {}), **given}
-
-    @model_validator(mode="after")
-    def _of_one_piece(self) -> OutcomeRules:
-        if self.kind == "meeting" and not (self.activities or self.statuses):
-            raise ValueError('a meeting needs `activities` such as ["demo"], or `statuses` such as ["meeting held"]')
-        if self.activities and self.kind != "meeting":
-            raise ValueError("`activities` belong to the kind meeting")
-        if self.statuses and self.kind not in ("meeting", "churn"):
-            raise ValueError("`statuses` belong to the kinds meeting and churn")
-        if self.customers and not self.rule.of_customers:
-            raise ValueError("`customers` belong to the kinds next purchase, renewal and churn")
-        if self.min_age_days >= self.max_age_days:
-            raise ValueError(f"min_age_days is {self.min_age_days}, which leaves nobody under max_age_days = {self.max_age_days}")
-        return self
-
-    @property
-    def rule(self) -> Outcome:
-        """The outcome, as features know it."""
-        return Outcome(self.kind, _filter(self.deals), _filter(self.customers), self.activities, self.statuses)
-
-
-def _filter(wanted: Mapping[str, tuple[str, ...]]) -> Filter:
-    return tuple((column, tuple(values)) for column, values in wanted.items())
-
-
 class Training(Section):
     """How the model is learned.
 
     `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
     leakage screen flagged them, `protected` those that are never used and by whose values the fairness table is made. `min_conversions` is the
-    smallest number of conversions worth learning from. `max_examples` and `nights_per_lead` bound what is learned from: see
+    smallest number of conversions worth learning from. `search_minutes` ends the search before all `trials` are tried. `monotone` names numbers with
+    which boosted trees may only rise, or only fall, see `pipelines.monotone`. `max_examples` and `nights_per_lead` bound what is learned from: see
     `features.examples.training`.
     """
 
@@ -232,8 +158,10 @@ class Training(Section):
     min_conversions: int = Field(default=100, ge=1)
     folds: int = Field(default=4, ge=2)
     trials: int = Field(default=8, ge=0)
+    search_minutes: float = Field(default=5.0, gt=0)
     allow: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
+    monotone: dict[str, Literal["up", "down"]] = {}
     seed: int = 7
 
 
@@ -343,6 +271,11 @@ class Settings(Section):
         return os.environ.get("LEADSCORE_WAREHOUSE") or self.warehouse or str(self.home_folder / "warehouse.duckdb")
 
     @property
+    def search_file(self) -> Path:
+        """Where the search for parameters remembers what it tried."""
+        return self.home_folder / "search.db"
+
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow keeps runs and models: SQLite in the home folder unless told otherwise."""
         return os.environ.get("MLFLOW_TRACKING_URI") or self.tracking or f"sqlite:///{self.home_folder / 'mlflow.db'}"
@@ -366,17 +299,4 @@ def read_settings(path: Path) -> Settings:
     try:
         return Settings(**stored, folder=path.resolve().parent)
     except ValidationError as error:
-        raise Problem(f"{path}: {_in_words(error)}. Correct it and run `leadscore check`.") from error
-
-
-def _in_words(error: ValidationError) -> str:
-    """Every mistake of a file, each with its place, without the words of a validator."""
-    said = []
-    for one in error.errors(include_url=False):
-        place = ".".join(str(part) for part in one["loc"])
-        if one["type"] == "extra_forbidden":
-            said.append(f"'{place}' is not a setting that leadscore knows")
-        else:
-            wanted = _WANTED.get(one["type"].split("_")[0]) or one["msg"].removeprefix("Value error, ")
-            said.append(f"{place}: {wanted}")
-    return "; ".join(dict.fromkeys(said))
+        raise Problem(f"{path}: {in_words(error)}. Correct it and run `leadscore check`.") from error

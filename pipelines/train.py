@@ -32,6 +32,7 @@ from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
 from pipelines.groups import groups_of, protected_attributes, protected_of
+from pipelines.monotone import monotone_of
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.rival import rival
@@ -145,8 +146,14 @@ def make_rules(company: Company, study: Study, past: bool) -> Report:
 def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model and boosted trees over past and later nights; refit the best on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
+    bound = monotone_of(training.monotone, company.attributes, study.features)
     with step("Learning, and testing on later nights") as progress:
-        return learn(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress)
+        return learn(
+            *(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress),
+            search_minutes=training.search_minutes,
+            storage=str(company.settings.search_file),
+            monotone=bound,
+        )
 
 
 @task(cache_policy=NO_CACHE)
@@ -276,6 +283,7 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         f"To {said.get} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, {said.first} "
         f"(95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); in random order it takes 90.",
         why_leader(learned),
+        *learned.search.sentences,
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
         f"nights {learned.following.because}.",

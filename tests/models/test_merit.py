@@ -15,6 +15,7 @@ from features.timeline import Timeline
 from models.backtest import Fit
 from models.baseline import fit_logistic
 from models.merit import Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
+from models.race import racers_of
 
 LINE = Timeline(horizon_days=30, settle_days=0)
 FEATURES = (
@@ -155,3 +156,17 @@ def test_racers_of_one_past_share_one_merit_and_those_of_another_do_not() -> Non
     assert one.merit is other.merit
     assert later.merit is not one.merit
     assert later.merit.weights.tolist() != one.merit.weights.tolist()
+
+
+def test_a_number_that_may_only_raise_a_score_does_so_with_merit_too() -> None:
+    # Big firms are won least here, so that merit, which is made of employees, would lower what the trees may not.
+    company = COMPANY.assign(employees=COMPANY["employees"].map({5.0: 50.0, 50.0: 5.0, 500.0: 5.0}).fillna(500.0))
+    known = as_known(company, UNTIL, LINE)
+    sizes = company.head(300).drop(columns="employees").merge(pd.DataFrame({"employees": [5.0, 50.0, 500.0]}), how="cross")
+    free, bound = (racers_of({}, 7, monotone)["boosted trees"](known, FEATURES) for monotone in (None, {"employees": 1}))
+    assert isinstance(bound, MeritedModel)
+    assert "employees" in free.merit.centre
+    assert set(bound.merit.centre) == {"source", "job_title"}
+    assert np.diff(free.log_odds(sizes).reshape(300, 3), axis=1).min() < -0.1
+    assert np.diff(bound.log_odds(sizes).reshape(300, 3), axis=1).min() >= 0
+    assert bound.log_odds(sizes).std() > 0.1

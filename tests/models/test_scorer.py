@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.feature import Feature
 from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
 from models.baseline import fit_logistic, fit_points
@@ -119,3 +120,36 @@ def test_importance_names_what_the_trees_split_on() -> None:
     assert isinstance(model, BoostedModel)
     assert model.importance().index[0] == "opens_7d"
     assert model.importance().is_monotonic_decreasing
+
+
+def _humped(leads: int = 3_000) -> pd.DataFrame:
+    """Middling firms convert most; what a firm does tells more about a small one."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"lead_id": [f"L{n:05}" for n in range(leads)], "weight": 1.0, "employees": rng.uniform(0, 100, leads).round()})
+    frame["opens"] = rng.poisson(2, leads).astype(float)
+    pull = 2 - np.abs(frame["employees"] - 40) / 12 + 0.4 * frame["opens"] * (frame["employees"] < 60)
+    frame.loc[rng.random(leads) < 0.1, "employees"] = np.nan
+    return frame.assign(converted=rng.random(leads) < sigmoid(pull.to_numpy()))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_trees_only_rise_or_fall_with_a_number_that_is_bound(sign: int, tmp_path: Path) -> None:
+    past, features = _humped(), (Feature("employees", "number", "employees", ""), Feature("opens", "number", "opens", ""))
+    loose = {"num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 1.0, "feature_fraction": 1.0}
+    free = fit_boosted(past, features, params=loose, rounds=100)
+    bound = fit_boosted(past, features, params=loose, rounds=100, monotone={"employees": sign})
+    bound.save(tmp_path)
+
+    def steps(model: BoostedModel) -> np.ndarray:
+        rows = past.head(200).merge(pd.DataFrame({"size": np.arange(0, 101, 2.0)}), how="cross")
+        return sign * np.diff(model.log_odds(rows.assign(employees=rows["size"])).reshape(200, -1), axis=1)
+
+    assert steps(free).min() < -0.1
+    assert steps(bound).min() >= 0
+    assert steps(bound).max() > 0.1
+    assert steps(BoostedModel.load(tmp_path)).min() >= 0
+
+
+def test_nothing_bound_is_what_it_was() -> None:
+    plain, none = (fit_boosted(FRAME, learnable.FEATURES, rounds=20, monotone=bound) for bound in (None, {"other": 1}))
+    assert none.booster.model_to_string() == plain.booster.model_to_string()

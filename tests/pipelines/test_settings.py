@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -12,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from features.outcome import Outcome
 from features.problem import Problem
 from features.timeline import Timeline
-from pipelines.settings import Company, ListRules, OutcomeRules, Settings, Source, SourceTable, Training, read_settings
+from pipelines.outcomerules import OutcomeRules
+from pipelines.settings import Company, ListRules, Settings, Source, SourceTable, Training, read_settings
 
 ZONES = available_timezones()
 TABLES = '[source.tables.leads]\ntable = "leads.csv"\n[source.tables.deals]\ntable = "deals.csv"\n'
@@ -85,7 +84,9 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         max_age_days=365,
         closed_statuses=("disqualified", "merged", "lost", "won", "customer"),
     )
-    assert read.training == Training(every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, seed=7)
+    assert read.training == Training(
+        every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, search_minutes=5.0, monotone={}, seed=7
+    )
     assert read.list == ListRules(capacity=25, explore=0.0, hour=2)
 
 
@@ -100,6 +101,7 @@ def test_places_are_read_from_beside_the_file_wherever_the_command_runs(tmp_path
         read = read_settings(path)
         assert read.source_location == str(tmp_path.parent / "export: all")
         assert read.home_folder == tmp_path / ".leadscore"
+        assert read.search_file == tmp_path / ".leadscore" / "search.db"
         assert read.warehouse_url == str(tmp_path / ".leadscore" / "warehouse.duckdb")
         assert read.tracking_uri == f"sqlite:///{tmp_path / '.leadscore' / 'mlflow.db'}"
 
@@ -141,6 +143,8 @@ WRONG = [
     (TABLES + "[outcome]\nhorizon_days = 1.5\n", "outcome.horizon_days: a whole number is wanted"),
     (TABLES + "[list]\nhour = 24\n", "list.hour: Input should be less than or equal to 23"),
     (TABLES + "[list]\nexplore = 1.5\n", "list.explore: Input should be less than or equal to 1"),
+    (TABLES + "[training]\nsearch_minutes = 0\n", "training.search_minutes: Input should be greater than 0"),
+    (TABLES + '[training]\nmonotone = { employees = "more" }\n', "training.monotone.employees: Input should be 'up' or 'down'"),
     (TABLES + "lag_hours = nan\n", "source.tables.deals.lag_hours: Input should be a finite number"),
     (TABLES + "lag_hours = inf\n", "source.tables.deals.lag_hours: Input should be a finite number"),
     (TABLES + "lag_hours = 876001\n", "source.tables.deals.lag_hours: Input should be less than or equal to 876000"),
@@ -221,55 +225,3 @@ def test_every_zone_that_the_machine_knows_can_be_the_companys(zone: str) -> Non
 def test_no_other_text_is_a_zone(zone: str) -> None:
     with pytest.raises(ValidationError, match="is no IANA time zone"):
         Company(time_zone=zone)
-
-
-SEVERAL = """
-[outcome]
-horizon_days = 60
-
-[outcomes.renewal]
-kind = "renewal"
-deals = { product = ["A", "B"] }
-customers = { outcome = ["won"] }
-min_age_days = 275
-
-[outcomes.met]
-kind = "meeting"
-activities = ["demo"]
-"""
-
-
-def test_named_outcomes_stand_beside_the_default_one(tmp_path: Path) -> None:
-    read = read_settings(_file(tmp_path, SEVERAL + TABLES))
-    first, renewal, met = read.each_outcome()
-    assert [one.chosen for one in (first, renewal, met)] == ["default", "renewal", "met"]
-    assert [one.registry_name for one in (first, renewal, met)] == ["leadscore", "leadscore-renewal", "leadscore-met"]
-    assert first.outcome.rule == Outcome()
-    assert renewal.outcome.rule == Outcome("renewal", (("product", ("A", "B")),), (("outcome", ("won",)),))
-    assert met.outcome.rule == Outcome("meeting", activities=("demo",))
-    assert [one.outcome.name for one in (first, renewal, met)] == ["first purchase", "renewal", "meeting"]
-    assert [one.timeline.horizon_days for one in (first, renewal, met)] == [60, 90, 90]
-    assert (renewal.timeline.min_age_days, renewal.outcome.closed_statuses) == (275, ("merged",))
-    assert "customer" in met.outcome.closed_statuses
-    assert [one.lists_folder.relative_to(read.home_folder) for one in (first, met)] == [Path("lists"), Path("lists/met")]
-    assert [one.chosen for one in read.each_outcome("met")] == ["met"]
-    with pytest.raises(Problem, match=r"There is no outcome 'churn': leadscore\.toml has default, renewal, met"):
-        read.each_outcome("churn")
-
-
-@pytest.mark.parametrize(
-    ("rules", "sentence"),
-    [
-        ('[outcomes.a]\nkind = "meeting"', "a meeting needs `activities`"),
-        ('[outcomes.a]\nactivities = ["demo"]', "`activities` belong to the kind meeting"),
-        ('[outcomes.a]\nkind = "renewal"\nstatuses = ["lost"]', "`statuses` belong to the kinds meeting and churn"),
-        ('[outcomes.a]\ncustomers = { product = ["A"] }', "`customers` belong to the kinds next purchase, renewal and churn"),
-        ("[outcomes.a]\nmin_age_days = 365", "min_age_days is 365, which leaves nobody under max_age_days = 365"),
-        ("[outcomes.default]\nhorizon_days = 9", "'default' is no name for an outcome"),
-        ('[outcomes."2025-08-23"]\nhorizon_days = 9', "'2025-08-23' is no name for an outcome"),
-        ('[outcomes.a]\nkind = "upsell"', "Input should be 'first purchase', 'meeting', 'next purchase', 'renewal' or 'churn'"),
-    ],
-)
-def test_an_outcome_that_means_nothing_is_refused(tmp_path: Path, rules: str, sentence: str) -> None:
-    with pytest.raises(Problem, match=re.escape(sentence)):
-        read_settings(_file(tmp_path, f"{rules}\n{TABLES}"))

@@ -19,7 +19,7 @@ from features.problem import Problem
 from models.registry import Registry
 from pipelines.company import open_company
 from pipelines.settings import read_settings
-from pipelines.train import Study, screen_fields, train
+from pipelines.train import Study, learn_models, screen_fields, train
 from pipelines.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("company")
@@ -119,11 +119,30 @@ def test_a_past_training_judges_todays_values_by_todays_knowledge(own_company: M
     assert {finding.method for finding in screened.screening.leading} == {"null-ness"}
 
 
-def test_a_trap_is_used_if_the_user_insists(own_company: MadeUp) -> None:
+def test_a_trap_is_used_if_the_user_insists_and_a_search_that_was_cut_short_is_told(own_company: MadeUp) -> None:
     text = own_company.config.read_text(encoding="utf-8")
-    own_company.config.write_text(text + '\n[training]\nallow = ["customer_tier"]\ntrials = 0\nfolds = 2\n', encoding="utf-8")
+    own_company.config.write_text(text + '\n[training]\nallow = ["customer_tier"]\nsearch_minutes = 1e-6\nfolds = 2\n', encoding="utf-8")
     report = train(own_company.config)
     assert any(notice.startswith("'customer_tier' (leads) is used because the configuration allows it") for notice in report.notices)
+    assert [notice for notice in report.notices if notice.startswith("The search")] == [
+        "The search for parameters ended after 1 of 8 settings, for the minutes of [training] search_minutes = 1e-06 were over: give it more, and it "
+        "goes on from there."
+    ]
+
+
+def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr("pipelines.train.learn", lambda *args, **named: given.update(named))
+    text = own_company.config.read_text(encoding="utf-8")
+    own_company.config.write_text(text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\n', encoding="utf-8")
+    with open_company(read_settings(own_company.config)) as opened:
+        plan = Plan(attributes=opened.attributes)
+        learn_models.fn(opened, Study(plan, examples.features_of(plan), pd.DataFrame(), {}))
+    assert given == {
+        "search_minutes": 0.5,
+        "storage": str(own_company.folder / ".leadscore" / "search.db"),
+        "monotone": {"account__employees": 1},
+    }
 
 
 @pytest.mark.parametrize(

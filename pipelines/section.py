@@ -1,0 +1,43 @@
+"""A part of leadscore.toml, and what is wrong with one in words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+# A century: longer than any record, and short enough for every clock.
+LONGEST = 36_500
+Days = Annotated[int, Field(ge=1, le=LONGEST)]
+
+# What a validator calls a tuple is a list to whoever writes TOML.
+_WANTED = {
+    "tuple": 'a list is wanted, such as ["one", "two"]',
+    "int": "a whole number is wanted",
+    "float": "a number is wanted",
+    "string": 'a text in quotes is wanted, such as "this"',
+    "bool": "true or false is wanted, without quotes",
+    "dict": 'pairs are wanted, such as { ours = "theirs" }',
+    "date": "a day is wanted, such as 2025-12-31",
+    "datetime": "an instant is wanted, such as 2025-12-31T02:00:00Z",
+}
+
+
+class Section(BaseModel):
+    """A part of leadscore.toml: frozen, and refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+def in_words(error: ValidationError) -> str:
+    """Every mistake of a file, each with its place, without the words of a validator."""
+    said = []
+    for one in error.errors(include_url=False):
+        place = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            said.append(f"'{place}' is not a setting that leadscore knows")
+        else:
+            wanted = _WANTED.get(one["type"].split("_")[0]) or one["msg"].removeprefix("Value error, ")
+            said.append(f"{place}: {wanted}")
+    return "; ".join(dict.fromkeys(said))
