@@ -9,7 +9,7 @@ import optuna
 import pandas as pd
 
 from features.feature import Feature
-from models.encoding import Encoder
+from models.encoding import PLAIN, Encoder, Style
 from models.scorer import DEFAULTS, early_stopped, settings_of
 
 _ROWS = 40_000
@@ -17,7 +17,7 @@ _WORTH = 0.99
 _SEARCHED = ("num_leaves", "min_data_in_leaf", "feature_fraction", "lambda_l2")
 
 
-def tune(past: pd.DataFrame, features: Sequence[Feature], trials: int, seed: int) -> dict[str, Any]:
+def tune(past: pd.DataFrame, features: Sequence[Feature], trials: int, seed: int, style: Style = PLAIN) -> dict[str, Any]:
     """Parameters that beat the defaults on held-out leads of this past by more than one percent of log-loss; else the defaults.
 
     Parameters
@@ -25,12 +25,13 @@ def tune(past: pd.DataFrame, features: Sequence[Feature], trials: int, seed: int
     past : the examples before the first fold's gap, so that no test night of the backtest has a say. Held out are leads and not nights: so short
         a past has no room for another gap of one horizon.
     trials : how many settings are tried, the defaults being the first. 0: none. Source of the search: Optuna's TPE (Bergstra et al. 2011).
+    style : how categories and texts become numbers, see `models.encoding.Style`.
     """
     every = max(1, -(-len(past) // _ROWS))
     thin = past.iloc[::every]
     if trials <= 1 or not len(thin):
         return dict(DEFAULTS)
-    values = Encoder.fit(thin, features).transform(thin)
+    encoder, values = Encoder.fit_transform(thin, features, style)
 
     def loss(trial: optuna.Trial) -> float:
         params = {
@@ -39,7 +40,7 @@ def tune(past: pd.DataFrame, features: Sequence[Feature], trials: int, seed: int
             "feature_fraction": trial.suggest_float("feature_fraction", 0.15, 0.8),
             "lambda_l2": trial.suggest_float("lambda_l2", 1.0, 200.0, log=True),
         }
-        grown = early_stopped(thin, values, settings_of(params, len(thin), seed))
+        grown = early_stopped(thin, values, settings_of(params, len(thin), seed), encoder.categorical)
         if grown is None:
             trial.study.stop()
             return float("inf")
