@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.feature import Feature
-from models.encoding import Encoder
+from models.encoding import Encoder, Style
 from models.scorer import DEFAULTS, early_stopped, settings_of
 from models.tuning import tune
 
@@ -47,3 +47,9 @@ def test_settings_that_are_clearly_better_are_found_and_the_same_every_time() ->
     assert set(found) == set(DEFAULTS)
     assert found != DEFAULTS
     assert _loss(past, squares, found) < 0.99 * _loss(past, squares, DEFAULTS)
+
+
+def test_it_searches_in_the_style_that_will_be_used() -> None:
+    found = [tune(PAST, learnable.FEATURES, 2, seed=7, style=style) for style in (Style("native"), Style("native"), Style("target", "topics"))]
+    assert found[0] == found[1]
+    assert [set(each) for each in found] == [set(DEFAULTS)] * 3
