@@ -1,6 +1,7 @@
 """From features to a probability one can stake a call on.
 
 encoding     columns of a training table as numbers, the same tomorrow as today
+  ├── categories  texts    fields of many levels, and titles by their letters
   ├── baseline   the points table sales uses today, and a logistic model
   ├── scorer     boosted trees; and the scorer: a model, its calibration, its features
   ├── calibration  tuning

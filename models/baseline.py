@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 
 from features.feature import Feature
 from models.calibration import fit_sigmoid
-from models.encoding import FEWEST_LEADS, Encoder, bands, edges_of, require
+from models.categories import FEWEST_LEADS
+from models.encoding import Encoder, bands, edges_of, require
 
 Floats = NDArray[np.float64]
 _FAR = 4.0

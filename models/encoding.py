@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,45 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from features.problem import Problem
+from models.categories import FEWEST_LEADS, MISSING, LevelCodes, LevelRates, fit_codes, fit_rates
+from models.texts import TextHashes, TextTopics, fit_hashes, fit_topics
 
 Floats = NDArray[np.float64]
 _WORD = re.compile(r"[^\W_]+")
-FEWEST_LEADS = 20
 _MOST_LEVELS, _MOST_WORDS = 30, 40
 _MOST_IN_DETAIL = 300
 _BANDS = np.arange(1, 10) / 10
-MISSING = "missing"
+Coder: TypeAlias = LevelCodes | LevelRates | TextHashes | TextTopics
+_CODERS: dict[str, type[Coder]] = {"native": LevelCodes, "target": LevelRates, "hashed": TextHashes, "topics": TextTopics}
+_FITS: dict[str, Callable[[pd.Series], Coder | None]] = {"native": fit_codes, "hashed": fit_hashes, "topics": fit_topics}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How categories and texts become numbers; which way is best differs from company to company, and a backtest can tell.
+
+    Parameters
+    ----------
+    categories : "levels" (one column a frequent level, at most 30), "native" (LightGBM divides up to 500 levels in two by itself; for trees only) or
+        "target" (how often leads of the level convert, as other leads tell it). The last two are for fields of many levels.
+    texts : "words" (one column a frequent word, at most 40), "hashed" or "topics" (near each other where their letters are).
+    """
+
+    categories: Literal["levels", "native", "target"] = "levels"
+    texts: Literal["words", "hashed", "topics"] = "words"
+
+    def of(self, kind: str) -> str:
+        """How one kind of feature is turned: its own name, where that is done in the plain way."""
+        asked = {"category": self.categories, "text": self.texts}.get(kind, kind)
+        return kind if asked in ("levels", "words") else asked
+
+
+PLAIN = Style()
 
 
 @dataclass(frozen=True)
 class Column:
-    """One number a model sees: a feature's value, or whether it is at a level, or whether its text has a word."""
+    """One number a model sees: a feature's value, or whether it is at a level, or whether its text has a word, or what else `level` says of it."""
 
     name: str
     feature: str
@@ -36,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Numbers as they are, categories as one column a frequent level, texts as one column a frequent word.
+    """Numbers as they are; categories as one column a frequent level and texts as one column a frequent word, unless `Style` asks for another way.
 
     A level that training saw on fewer than twenty leads, or never, is none of the frequent ones: an unknown category at scoring is harmless,
     and so is an attribute with 100,000 values. Constant and empty columns are dropped. Missing numbers stay missing.
@@ -52,15 +78,51 @@ class Encoder:
     columns: tuple[Column, ...]
     kinds: dict[str, str]
     edges: dict[str, list[float]] = field(default_factory=dict)
+    coders: dict[str, Coder] = field(default_factory=dict)
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, features: Sequence[Feature]) -> Encoder:
-        """Choose the columns from training examples."""
+    def fit(cls, frame: pd.DataFrame, features: Sequence[Feature], style: Style = PLAIN) -> Encoder:
+        """Choose the columns from training examples; for rates of levels, `fit_transform` gives the numbers to learn from."""
+        return cls._learned(frame, features, style)[0]
+
+    @classmethod
+    def fit_transform(cls, frame: pd.DataFrame, features: Sequence[Feature], style: Style = PLAIN) -> tuple[Encoder, Floats]:
+        """The encoder, and the numbers of the training examples themselves, to which their own leads' outcomes have contributed nothing.
+
+        These differ from what `transform` says of the same rows where a category is a rate: what scores tonight has learned from all leads.
+
+        Parameters
+        ----------
+        frame : lead_id and the features; for rates also converted and weight.
+        """
+        encoder, crossed = cls._learned(frame, features, style)
+        values = encoder.transform(frame)
+        for name, rates in crossed.items():
+            values[:, encoder._places(name)] = rates
+        return encoder, values
+
+    @classmethod
+    def _learned(cls, frame: pd.DataFrame, features: Sequence[Feature], style: Style) -> tuple[Encoder, dict[str, Floats]]:
+        """The encoder, and per rate of a category that of the frame's rows as other leads tell it."""
         one_each = frame.drop_duplicates("lead_id", keep="last")
         columns: list[Column] = []
+        kinds = {f.name: style.of(f.kind) for f in features}
+        coders: dict[str, Coder] = {}
+        crossed: dict[str, Floats] = {}
         for feature in features:
-            columns += _columns_of(feature, frame[feature.name], one_each[feature.name])
-        return cls(tuple(columns), {f.name: f.kind for f in features})
+            coder: Coder | None
+            name, way = feature.name, kinds[feature.name]
+            if way not in _CODERS:
+                columns += _columns_of(feature, frame[name], one_each[name])
+                continue
+            if way == "target":
+                coder, crossed[name] = fit_rates(frame, name)
+            else:
+                coder = _FITS[way](one_each[name])
+            if coder is not None:
+                coders[name] = coder
+                columns += [Column(f"{name}: {mark}", name, mark) for mark in coder.marks]
+        return cls(tuple(columns), kinds, {}, coders), crossed
 
     @classmethod
     def in_detail(cls, leads: pd.DataFrame, features: Sequence[Feature]) -> Encoder:
@@ -96,7 +158,11 @@ class Encoder:
         require({column.feature for column in self.columns}, frame)
         out = np.empty((len(frame), len(self.columns)))
         texts: dict[str, Any] = {}
+        for name, coder in self.coders.items():
+            out[:, self._places(name)] = coder.transform(frame[name])
         for at, column in enumerate(self.columns):
+            if column.feature in self.coders:
+                continue
             if column.level is None:
                 values = frame[column.feature].to_numpy(dtype=float, na_value=np.nan)
                 out[:, at] = np.where(np.isfinite(values), values, np.nan)
@@ -107,6 +173,14 @@ class Encoder:
             out[:, at] = np.array([column.level in level for level in levels] or [False])[codes]
         return out
 
+    @property
+    def categorical(self) -> list[int]:
+        """The columns whose numbers are names of levels and have no order."""
+        return [at for at, column in enumerate(self.columns) if isinstance(self.coders.get(column.feature), LevelCodes)]
+
+    def _places(self, name: str) -> list[int]:
+        return [at for at, column in enumerate(self.columns) if column.feature == name]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
@@ -114,7 +188,9 @@ class Encoder:
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Encoder:
         """What `to_dict` wrote."""
-        return cls(tuple(Column(**column) for column in stored["columns"]), dict(stored["kinds"]), dict(stored.get("edges", {})))
+        kinds = dict(stored["kinds"])
+        coders = {name: _CODERS[kinds[name]](**coder) for name, coder in stored.get("coders", {}).items()}
+        return cls(tuple(Column(**column) for column in stored["columns"]), kinds, dict(stored.get("edges", {})), coders)
 
 
 def require(columns: Iterable[str], frame: pd.DataFrame) -> None:

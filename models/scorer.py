@@ -20,7 +20,8 @@ from features.problem import Problem
 from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
 from models.calibration import Map, carried, restored, sigmoid
-from models.encoding import Encoder
+from models.categories import CATEGORICAL
+from models.encoding import PLAIN, Encoder, Style
 from models.merit import MeritedModel
 
 Floats = NDArray[np.float64]
@@ -102,6 +103,7 @@ def fit_boosted(
     params: dict[str, Any] | None = None,
     rounds: int | None = None,
     monotone: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> BoostedModel:
     """Boosted trees with as many rounds as help on leads held out, then learned on all of them.
 
@@ -110,17 +112,17 @@ def fit_boosted(
     params : LightGBM parameters over `DEFAULTS`.
     rounds : fixed number of rounds; then nothing is held back.
     monotone : feature -> 1 or -1: the log-odds may only rise, or only fall, with this number, all else being equal.
+    style : how categories and texts become numbers, see `models.encoding.Style`; by default one column a frequent level or word.
     """
-    encoder = Encoder.fit(frame, features)
-    values = encoder.transform(frame)
+    encoder, values = Encoder.fit_transform(frame, features, style)
     settings = {**settings_of(params, len(frame), seed), **directed(encoder, monotone)}
-    rounds = rounds or _rounds(frame, values, settings)
-    return BoostedModel(encoder, lgb.train(settings, _dataset(frame, values, settings), rounds))
+    rounds = rounds or _rounds(frame, values, settings, encoder.categorical)
+    return BoostedModel(encoder, lgb.train(settings, _dataset(frame, values, settings, encoder.categorical), rounds))
 
 
 def settings_of(params: dict[str, Any] | None, rows: int, seed: int) -> dict[str, Any]:
     """LightGBM's settings: `params` over the defaults, leaves small enough for a small table."""
-    settings = {**_FIXED, **DEFAULTS, **(params or {}), "seed": seed}
+    settings = {**_FIXED, **CATEGORICAL, **DEFAULTS, **(params or {}), "seed": seed}
     return {**settings, "min_data_in_leaf": max(5, min(settings["min_data_in_leaf"], rows // _LEAVES_FOR))}
 
 
@@ -137,12 +139,21 @@ def directed(encoder: Encoder, monotone: Mapping[str, int] | None) -> dict[str, 
     return {"monotone_constraints": signs, "monotone_constraints_method": "intermediate"} if any(signs) else {}
 
 
-def _dataset(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], like: lgb.Dataset | None = None) -> lgb.Dataset:
+def _dataset(
+    frame: pd.DataFrame, values: Floats, settings: dict[str, Any], categorical: Sequence[int], like: lgb.Dataset | None = None
+) -> lgb.Dataset:
     bins = {"max_bin": settings["max_bin"], "verbosity": -1}
-    return lgb.Dataset(values, frame["converted"].to_numpy(dtype=float), weight=relative_weight(frame), params=bins, reference=like)
+    won, weight = frame["converted"].to_numpy(dtype=float), relative_weight(frame)
+    return lgb.Dataset(values, won, weight=weight, params=bins, reference=like, categorical_feature=list(categorical))
 
 
-def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], callbacks: Sequence[Callable[..., None]] = ()) -> lgb.Booster | None:
+def early_stopped(
+    frame: pd.DataFrame,
+    values: Floats,
+    settings: dict[str, Any],
+    categorical: Sequence[int] = (),
+    callbacks: Sequence[Callable[..., None]] = (),
+) -> lgb.Booster | None:
     """Trees grown on three quarters of the leads for as long as the last quarter gains; None when too few of either converted.
 
     Stopping on the newest nights instead mistakes a moving base rate for overfitting.
@@ -151,18 +162,19 @@ def early_stopped(frame: pd.DataFrame, values: Floats, settings: dict[str, Any],
     ----------
     values : the encoded frame.
     settings : see `settings_of`.
+    categorical : the columns that hold codes of levels, see `models.encoding.Encoder.categorical`.
     callbacks : LightGBM's, called after every round.
     """
     judged = held_out(frame["lead_id"])
     if min(frame.loc[judged, "converted"].sum(), frame.loc[~judged, "converted"].sum()) < 10:
         return None
-    learn = _dataset(frame[~judged], values[~judged], settings)
-    judge = _dataset(frame[judged], values[judged], settings, like=learn)
+    learn = _dataset(frame[~judged], values[~judged], settings, categorical)
+    judge = _dataset(frame[judged], values[judged], settings, categorical, like=learn)
     return lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[*callbacks, lgb.early_stopping(_PATIENCE, verbose=False)])
 
 
-def _rounds(frame: pd.DataFrame, values: Floats, settings: dict[str, Any]) -> int:
-    found = early_stopped(frame, values, settings)
+def _rounds(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], categorical: Sequence[int]) -> int:
+    found = early_stopped(frame, values, settings, categorical)
     if found is None:
         return _FEW_ROUNDS
     # More leads bear more rounds: those held out come back for the last fit.

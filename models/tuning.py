@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DatabaseError
 
 from features.feature import Feature
-from models.encoding import Encoder
+from models.encoding import PLAIN, Encoder, Style
 from models.scorer import DEFAULTS, directed, early_stopped, settings_of
 
 _ROWS = 40_000
@@ -93,6 +93,7 @@ def tune(
     minutes: float = 5.0,
     storage: str | None = None,
     monotone: Mapping[str, int] | None = None,
+    style: Style = PLAIN,
 ) -> Search:
     """Parameters that beat the defaults on held-out leads of this past by more than one percent of log-loss; else the defaults.
 
@@ -112,16 +113,18 @@ def tune(
         hundred settings of 26,000 examples with 160 columns, on one core.
     storage : file that remembers what was tried (SQLite); None: nothing is remembered. A file that cannot be read is begun anew.
     monotone : see `models.scorer.fit_boosted`.
+    style : how categories and texts become numbers, see `models.encoding.Style`.
     """
     thin = past.iloc[:: max(1, -(-len(past) // _ROWS))]
     if trials <= 1 or not len(thin):
         return Search()
-    encoder = Encoder.fit(thin, features)
-    values, fixed = encoder.transform(thin), directed(encoder, monotone)
+    encoder, values = Encoder.fit_transform(thin, features, style)
+    fixed = directed(encoder, monotone)
     name = _digest(thin, values, [column.name for column in encoder.columns], fixed, seed)
 
     def loss(trial: optuna.Trial) -> float | None:
-        grown = early_stopped(thin, values, {**settings_of(trial.params, len(thin), seed), **fixed}, [_watched(trial)])
+        settings = {**settings_of(trial.params, len(thin), seed), **fixed}
+        grown = early_stopped(thin, values, settings, encoder.categorical, [_watched(trial)])
         return None if grown is None else float(grown.best_score["valid_0"]["binary_logloss"])
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from features.feature import Feature
 from features.problem import Problem
-from models.encoding import Encoder
+from models.encoding import Encoder, Style
 
 SOURCE = Feature("source", "category", "source", "source: {value}")
 TITLE = Feature("title", "text", "job title", "job title: {value}")
 VISITS = Feature("visits", "number", "visits", "{value} visits")
 MET = Feature("met", "flag", "met us", "met us: {value}")
 LEADS = 120
+STYLES = [Style(categories, texts) for categories in ("levels", "native", "target") for texts in ("words", "hashed", "topics")]
 
 
 def _examples(**columns: object) -> pd.DataFrame:
@@ -130,3 +131,54 @@ def test_a_row_is_encoded_the_same_whoever_else_is_scored(tonight: list[tuple[st
     together = encoder.transform(frame)
     alone = np.vstack([encoder.transform(frame.iloc[[at]]) for at in range(len(frame))])
     assert np.array_equal(together, alone, equal_nan=True)
+
+
+def _mixed() -> pd.DataFrame:
+    """Four snapshots each of 120 leads of six sources and a few titles."""
+    titles = ["Vertriebsleiter", "Einkaufsleiterin", "Praktikant", None]
+    once = _examples(source=[f"S{n % 6}" for n in range(LEADS)], title=[titles[n % 4] for n in range(LEADS)], visits=range(LEADS), weight=1.0)
+    return pd.concat([once.assign(converted=[n % 6 < 2 and n % 5 > 0 for n in range(LEADS)])] * 4, ignore_index=True)
+
+
+def test_every_style_makes_columns_of_its_own() -> None:
+    names = {style: _names(Encoder.fit(_mixed(), (SOURCE, TITLE, VISITS), style)) for style in STYLES}
+    levels, words = [f"source = S{n}" for n in range(6)], [f"title ~ {word}" for word in ("einkaufsleiterin", "praktikant", "vertriebsleiter")]
+    hashes, topics = [f"title: hash {n:02}" for n in range(30)], ["title: topic 00", "title: topic 01"]
+    assert names[Style()] == [*levels, *words, "visits"]
+    assert names[Style("native", "hashed")] == ["source: code", *hashes, "visits"]
+    assert names[Style("target", "topics")] == ["source: rate", *topics, "visits"]
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+def test_every_style_comes_back_from_json_the_same(style: Style) -> None:
+    frame = _mixed()
+    encoder = Encoder.fit(frame, (SOURCE, TITLE, VISITS), style)
+    back = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict(), ensure_ascii=False)))
+    strange = pd.DataFrame({"source": ["new", None], "title": [None, "Leiter"], "visits": [np.inf, 1.0]})
+    for rows in (frame, strange, frame.head(0)):
+        assert np.array_equal(back.transform(rows), encoder.transform(rows), equal_nan=True)
+    assert back == encoder
+
+
+def test_an_encoder_of_an_older_version_is_read() -> None:
+    stored = {"columns": [{"name": "source = web", "feature": "source", "level": "web"}], "kinds": {"source": "category"}}
+    assert Encoder.from_dict(stored).transform(pd.DataFrame({"source": ["web", "ads"]})).tolist() == [[1.0], [0.0]]
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+def test_only_rates_are_learned_with_other_numbers_than_tonight_has(style: Style) -> None:
+    frame = _mixed()
+    encoder, values = Encoder.fit_transform(frame, (SOURCE, TITLE, VISITS), style)
+    same = (values == encoder.transform(frame)) | np.isnan(values)
+    assert encoder == Encoder.fit(frame, (SOURCE, TITLE, VISITS), style)
+    assert [column.name for column, alike in zip(encoder.columns, same.all(axis=0), strict=True) if not alike] == (
+        ["source: rate"] if style.categories == "target" else []
+    )
+
+
+def test_only_codes_have_no_order() -> None:
+    assert [(style.categories, Encoder.fit(_mixed(), (VISITS, SOURCE), style).categorical) for style in STYLES[::3]] == [
+        ("levels", []),
+        ("native", [1]),
+        ("target", []),
+    ]

@@ -18,6 +18,7 @@ from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
 from models.baseline import fit_logistic, fit_points
 from models.calibration import Calibration, Knots, sigmoid
+from models.encoding import Style
 from models.scorer import DEFAULTS, BoostedModel, Model, Scorer, early_stopped, fit_boosted, settings_of
 
 FRAME = learnable.examples(leads=200, weeks=6)
@@ -25,6 +26,8 @@ MODELS = {
     "points table": fit_points(FRAME, learnable.FEATURES),
     "logistic": fit_logistic(FRAME, learnable.FEATURES),
     "boosted trees": fit_boosted(FRAME, learnable.FEATURES, rounds=40),
+    "boosted trees on codes and hashes": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("native", "hashed")),
+    "boosted trees on rates and topics": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("target", "topics")),
 }
 STRANGE = FRAME.head(2).assign(source="carrier pigeon", job_title=None, opens_7d=[np.nan, 1e9], met=np.nan)
 
@@ -77,7 +80,8 @@ def test_a_scorer_of_an_older_version_is_read(tmp_path: Path) -> None:
 def test_calibrated_contributions_add_up_to_the_score(name: str) -> None:
     scorer = _scorer(MODELS[name])
     rows = pd.concat([FRAME, STRANGE], ignore_index=True)
-    assert scorer.contributions(rows).sum(axis=1).to_numpy() == pytest.approx(scorer.log_odds(rows))
+    assert scorer.contributions(rows).sum(axis=1).to_numpy() == pytest.approx(scorer.log_odds(rows), abs=1e-6)
+    assert set(scorer.contributions(rows)) <= {"bias", *(feature.name for feature in learnable.FEATURES)}
     assert scorer.log_odds(rows) == pytest.approx(0.8 * scorer.model.log_odds(rows) - 0.3)
     assert scorer.probability(rows) == pytest.approx(sigmoid(scorer.log_odds(rows)))
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from features.feature import Feature
 from models import tuning
-from models.encoding import Encoder
+from models.encoding import Encoder, Style
 from models.scorer import DEFAULTS, early_stopped, settings_of
 from models.tuning import PUBLISHED, SPACE, STARTS, Search, falls_behind, tune
 
@@ -196,3 +196,10 @@ def test_a_slow_setting_is_not_given_up_for_being_slow() -> None:
     # Nobody knows yet what is good, or how the curve goes.
     assert not falls_behind(flat, ended[:1])
     assert not falls_behind(flat[:39], ended)
+
+
+def test_it_searches_in_the_style_that_will_be_used() -> None:
+    styles = (Style("native"), Style("native"), Style("target", "topics"))
+    found = [tune(PAST, learnable.FEATURES, 2, seed=7, style=style).params for style in styles]
+    assert found[0] == found[1]
+    assert [set(each) for each in found] == [set(DEFAULTS)] * 3
