@@ -100,7 +100,7 @@ def _is_count(name: str, plan: Plan) -> bool:
 
 
 def labelled(crm: Crm, nights: ir.Table, plan: Plan, extracted_at: datetime) -> ir.Table:
-    """Every lead-night of some nights with `ripe` and `converted`: see `features.labels.label`."""
+    """Every lead-night of some nights with `ripe`, `converted` and `amount`: see `features.labels.label`."""
     return label(crm, population(crm, nights, plan), plan.timeline, extracted_at, plan.outcome)
 
 
@@ -119,8 +119,8 @@ def training(
 
     Returns
     -------
-    lead_id, as_of, converted (null where the night is unripe), happened_at (null: not yet), weight, then the features in order; one row per lead and
-    night, in that order.
+    lead_id, as_of, converted (null where the night is unripe), happened_at (null: not yet), amount (of the purchase that it converted with; null
+    where there is none, or nobody knows), weight, then the features in order; one row per lead and night, in that order.
     """
     examples = labelled(crm, nights, plan, extracted_at)
     examples = examples.filter(~examples.over)
@@ -132,7 +132,7 @@ def training(
         examples = examples.mutate(nth=ibis.row_number().over(order))
         examples = examples.filter(examples.nth % every == 0).drop("nth")
     features = described(crm, examples, plan).drop("owner_id", "account_id")
-    answers = examples.select("lead_id", "as_of", "converted", "happened_at", weight=ibis.literal(float(max(every, 1))))
+    answers = examples.select("lead_id", "as_of", "converted", "happened_at", "amount", weight=ibis.literal(float(max(every, 1))))
     joined = answers.join(features, ["lead_id", "as_of"])
     return joined.order_by("lead_id", "as_of")
 

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.crm import Crm
-from features.outcome import Outcome, events, firsts
+from features.outcome import Outcome, amounts, events, firsts
 from features.timeline import Timeline
 
 
@@ -30,7 +30,7 @@ def label(crm: Crm, spine: ir.Table, timeline: Timeline, extracted_at: datetime,
     The spine with `ripe` (is horizon and settle lag over?), `happened_at` (when what counts next happened, however late; null: not yet),
     `over` (it happens once, such as a first purchase, and had in truth happened before, and we did not know), and `converted`: true when what
     counts falls on or after as_of and before the end of the horizon, false when it does not (the other way round for an absence), null when the
-    night is unripe, or over.
+    night is unripe, or over; and `amount` (what the purchase that it converted with brought; null where it did not, or nobody knows).
     """
     wanted = outcome or Outcome()
     happened = (events if wanted.of_customers else firsts)(crm, wanted).select("happened_at", doer="lead_id")
@@ -44,15 +44,25 @@ def label(crm: Crm, spine: ir.Table, timeline: Timeline, extracted_at: datetime,
     over = ibis.and_(ibis.literal(not wanted.of_customers), joined.before.fill_null(0) > 0)
     came = ibis.and_(joined.happened_at.notnull(), joined.happened_at < joined.as_of + ibis.interval(days=timeline.horizon_days))
     converted = ibis.cases((ibis.or_(~ripe, over), ibis.null("boolean")), else_=~came if wanted.is_absence else came)
-    return joined.mutate(ripe=ripe, over=over, converted=converted).drop("before")
+    told = joined.mutate(ripe=ripe, over=over, converted=converted).drop("before")
+    return _with_amounts(crm, told, wanted)
+
+
+def _with_amounts(crm: Crm, told: ir.Table, wanted: Outcome) -> ir.Table:
+    if not wanted.is_purchase:
+        return told.mutate(amount=ibis.null("float64"))
+    bought = amounts(crm, wanted).select("amount", buyer="lead_id", bought_at="happened_at")
+    joined = told.left_join(bought, [told.lead_id == bought.buyer, told.happened_at == bought.bought_at])
+    amount = ibis.cases((joined.converted, joined.amount), else_=ibis.null("float64"))
+    return joined.mutate(amount=amount).drop("buyer", "bought_at")
 
 
 def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.DataFrame:
-    """The examples as an extract of `until` would have shown them: labels that had not ripened are gone, later wins too, later nights altogether.
+    """The examples as an extract of `until` would have shown them: answers that had not ripened are gone, later wins too, later nights altogether.
 
     Parameters
     ----------
-    examples : lead_id, as_of, happened_at, converted (null where unripe), and anything else.
+    examples : lead_id, as_of, happened_at, converted (null where unripe), amount (if amounts are asked for), and anything else.
 
     Returns
     -------
@@ -73,6 +83,7 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
     ripe = (there["as_of"] <= pd.Timestamp(until - timeline.gap)).to_numpy()
     return there.assign(
         converted=there["converted"].astype("boolean").where(ripe),
+        **({"amount": there["amount"].where(ripe)} if "amount" in there else {}),
         happened=happened,
         followed_days=(left - there["as_of"]).dt.total_seconds().to_numpy() / 86_400,
     )

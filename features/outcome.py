@@ -139,6 +139,15 @@ class Outcome:
         return self.kind == "churn" and not self.statuses
 
     @property
+    def is_purchase(self) -> bool:
+        """Whether what counts is a won deal, which may have an amount; a meeting and a customer lost have none.
+
+        >>> [Outcome(kind).is_purchase for kind in ("first purchase", "renewal", "churn")]
+        [True, True, False]
+        """
+        return not (self.is_absence or self.activities or self.statuses)
+
+    @property
     def words(self) -> Words:
         """How it is said.
 
@@ -187,6 +196,15 @@ def firsts(crm: Crm, outcome: Outcome) -> ir.Table:
     """When each lead first came to the outcome: lead_id, happened_at."""
     happened = events(crm, outcome)
     return happened.group_by("lead_id").agg(happened_at=happened.happened_at.min())
+
+
+def amounts(crm: Crm, outcome: Outcome) -> ir.Table:
+    """What was bought at each instant that counts: lead_id, happened_at, amount (in money; deals won at the same instant together; null: unknown).
+
+    Amounts are taken as they stand today, as won and lost are.
+    """
+    won = _won(crm, outcome.deals)
+    return won.group_by("lead_id", "happened_at").agg(amount=won.amount.sum())
 
 
 def purchases(crm: Crm, outcome: Outcome) -> ir.Table:

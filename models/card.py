@@ -52,6 +52,9 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"**Base rate** {'followed' if scorer.recent_days else 'not followed'} by an intercept from the newest ripe nights: "
         f"{learned.following.because}.",
         "",
+        f"**Amount.** {learned.worth.sentence(words.who, scorer.value)}",
+        *_amounts(learned),
+        "",
         "**Backtest**, on later nights and on leads that the past did not hold, with 95 % intervals from resampling leads:",
         "",
         *table,
@@ -74,6 +77,18 @@ def _calibrations(learned: Learned) -> list[str]:
     if learned.following.difference:
         rows.append(f"| recent intercept, on top of the one that is used | | {_fine(learned.following.difference)} |")
     return ["", "| calibration | log-loss | difference to going without |", "|---|---|---|", *rows]
+
+
+def _amounts(learned: Learned) -> list[str]:
+    """How every amount model did on later conversions than those it was learned from."""
+    worth = learned.worth
+    if not worth.losses:
+        return []
+    rows = [
+        f"| {name} | {loss:.4f} | {_fine(worth.differences[name]) if name in worth.differences else ''} | {worth.totals[name]} |"
+        for name, loss in worth.losses.items()
+    ]
+    return ["", "| amount | gamma deviance | difference to the average | expected over true sum |", "|---|---|---|---|", *rows]
 
 
 def _fine(found: Estimate) -> str:

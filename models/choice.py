@@ -34,6 +34,7 @@ CANDIDATES: Mapping[str, Callable[[Floats, Bools, Floats], Map]] = {
 }
 """Everybody who competes, the simplest first."""
 EARNED = "lowered log-loss on later nights beyond doubt"
+_LOG_LOSS = "log-loss"
 _FEWEST = 20
 
 
@@ -69,28 +70,35 @@ class Trial:
     Parameters
     ----------
     newest : which of the rows are of the newest fold.
+    figure : the loss that they are judged by, in words.
     """
 
     rows: Judged
     newest: Bools
     seed: int = 7
+    figure: str = _LOG_LOSS
 
     def loss(self, losses: Floats) -> float:
-        """Mean of one log-loss a row."""
+        """Mean of one loss a row."""
         return float(np.average(losses, weights=self.rows.weight))
 
     def difference(self, one: Floats, other: Floats) -> Estimate:
-        """Log-losses of one minus those of the other, with the interval that drawing whole leads gives."""
+        """Losses of one minus those of the other, with the interval that drawing whole leads gives."""
         return average(one - other, self.rows, self.seed)
 
     def verdict(self, one: Floats, other: Floats) -> str:
-        """`EARNED`, or why `one` does not replace `other`: the interval must lie below zero, and the newest fold must not deny it."""
+        """`earned`, or why `one` does not replace `other`: the interval must lie below zero, and the newest fold must not deny it."""
         change = self.difference(one, other)
         if not change.high < 0:
-            return "did not lower log-loss on later nights" + (" beyond doubt" if change.value < 0 else "")
+            return f"did not lower {self.figure} on later nights" + (" beyond doubt" if change.value < 0 else "")
         if np.average((one - other)[self.newest], weights=self.rows.weight[self.newest]) > 0:
             return "helped on older nights and did harm on the newest"
-        return EARNED
+        return self.earned
+
+    @property
+    def earned(self) -> str:
+        """The verdict of one that replaces another: `EARNED` where log-loss is the judge."""
+        return EARNED.replace(_LOG_LOSS, self.figure)
 
 
 def choose(rows: Judged, fold: Folds, gap: np.timedelta64, seed: int = 7) -> Choice:

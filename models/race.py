@@ -24,6 +24,7 @@ from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, fit_boosted, usual_values
 from models.tuning import Search, tune
+from models.worth import Worth, fit_amount
 
 _JUDGED = 60_000
 
@@ -41,6 +42,7 @@ class Learned:
     choice: Choice = field(default_factory=Choice)
     following: Following = field(default_factory=Following)
     search: Search = field(default_factory=Search)
+    worth: Worth = field(default_factory=Worth)
 
     def losses(self) -> dict[str, float]:
         """Every racer's log-loss on all nights it had not seen: the lowest leads."""
@@ -113,6 +115,7 @@ def learn(
     metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
     progress(0.9, f"learning {leader} on everything ripe")
     model = racers[leader](frame, features)
+    worth = fit_amount(frame, features, plan, seed)
     points = model if isinstance(model, PointsTable) else fit_points(answered, features)
     scorer = Scorer(
         model,
@@ -125,8 +128,9 @@ def learn(
         usual_values(answered, features),
         value,
         following.days,
+        amount=worth.model,
     )
-    return Learned(scorer, backtest, metrics, leader, search.params, points.table(), choice, following, search)
+    return Learned(scorer, backtest, metrics, leader, search.params, points.table(), choice, following, search, worth)
 
 
 def _losses(backtest: Backtest) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from features.feature import Feature
 from features.plan import Plan
 from features.problem import Problem
+from models.amount import AmountModel
 from models.backtest import held_out
 from models.baseline import LinearModel, PointsTable, by_feature, relative_weight
 from models.calibration import Map, carried, restored, sigmoid
@@ -194,6 +195,7 @@ class Scorer:
     known_until : the end of the extract it learned from. It may score any night after that, and no earlier one.
     usual : per feature, the median or most frequent value among the training leads: what a reason compares with.
     value : average amount of a won deal; None when no amounts are known.
+    amount : what each lead would buy for; None: every lead is taken to buy for `value`, see `models.worth`.
     caveat : what must be said wherever its scores are shown; empty for a learned model.
     recent_days : how far back the nights lie by which the base rate is followed, see `models.baserate`; 0: it is not followed.
     """
@@ -209,6 +211,7 @@ class Scorer:
     value: float | None = None
     recent_days: int = 0
     caveat: str = ""
+    amount: AmountModel | None = None
 
     @property
     def name(self) -> str:
@@ -227,14 +230,25 @@ class Scorer:
         """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
         return carried(self.model.contributions(frame), self.calibration)
 
+    def amounts(self, frame: pd.DataFrame) -> Floats:
+        """What each lead would buy for if it bought, in money: its own amount, or the average where a model was no better; NaN where none is known.
+
+        Probability times this is what a lead is worth on average.
+        """
+        if self.amount is None:
+            return np.full(len(frame), np.nan if self.value is None else self.value)
+        return self.amount.of(frame)
+
     def shifted(self, by: float) -> Scorer:
         """The same scorer after the base rate has moved: see `models.baserate.recent_shift`."""
         return replace(self, calibration=self.calibration.shifted(by))
 
     def save(self, folder: Path) -> None:
-        """Write scorer.json and the model's own files."""
+        """Write scorer.json, the model's own files and, where there is one, the amount model's."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save(folder)
+        if self.amount:
+            self.amount.save(folder)
         stored = {
             "model": self.model.name,
             "calibration": asdict(self.calibration),
@@ -273,6 +287,7 @@ class Scorer:
             stored["value"],
             stored.get("recent_days", 0),
             stored.get("caveat", ""),
+            AmountModel.load(folder),
         )
 
 

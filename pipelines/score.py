@@ -19,6 +19,7 @@ from models.baserate import Shift
 from models.ranking import rank
 from models.reasons import reasons
 from models.registry import Champion, Registry
+from models.scorer import Scorer
 from pipelines.baserate import followed
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import publish_folder
@@ -128,7 +129,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
         probability = scorer.probability(known)
         scores = known[["lead_id", "owner_id"]].assign(
             probability=probability,
-            expected_value=float("nan") if scorer.value is None else probability * scorer.value,
+            expected_value=probability * scorer.amounts(known),
             reasons=why,
         )
         ranked = rank(scores, company.capacities(), settings.list.capacity, settings.list.explore, settings.training.seed, night)
@@ -203,8 +204,16 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
         f"The best tenth of a night {said.rate} {found['lift_at_10']:.1f} times as often as the average "
         f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
         f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
+        *_worth(scorer, said.who),
         f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
     )
+
+
+def _worth(scorer: Scorer, who: str) -> tuple[str, ...]:
+    """What expected value is, where there is any."""
+    if scorer.amount:
+        return (f"Expected value is the probability times the amount expected of each {who}, should it come to that.",)
+    return () if scorer.value is None else (f"Expected value is the probability times the average amount, the same for every {who}.",)
 
 
 def _caveat(champion: Champion) -> tuple[str, ...]:

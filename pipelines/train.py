@@ -129,7 +129,7 @@ def screen_fields(company: Company, study: Study) -> Study:
         screening = screen(now.crm, now.night(None), ripe(study.frame), study.plan, training.allow, training.seed)
     plan = replace(study.plan, attributes=screening.kept(study.plan.attributes))
     features = examples.features_of(plan)
-    columns = ["lead_id", "as_of", "converted", "happened_at", "weight", *(feature.name for feature in features)]
+    columns = ["lead_id", "as_of", "converted", "happened_at", "amount", "weight", *(feature.name for feature in features)]
     return replace(study, plan=plan, features=features, frame=study.frame[columns], screening=screening)
 
 
@@ -212,11 +212,13 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             **study.counts,
             **learned.params,
             "calibration": scorer.calibration.name,
+            "amount": learned.worth.name,
             **{f"outcome.{key}": value for key, value in settings.outcome.model_dump().items()},
             **{f"training.{key}": value for key, value in settings.training.model_dump().items()},
         },
         metrics={
             **learned.metrics[learned.leader],
+            **learned.worth.figures(),
             **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
         },
         folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
@@ -238,6 +240,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             "segments.csv": groups.segments.to_csv(index=False),
             "fairness.csv": groups.fairness.to_csv(index=False),
             "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
+            "amount.csv": learned.worth.table().to_csv(index=False),
             "points_table.csv": learned.points.to_csv(index=False),
             "gate.html": verdict(decision, settings.company.name, scorer),
             "features.json": json.dumps(names, ensure_ascii=False),
@@ -287,6 +290,7 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "
         f"nights {learned.following.because}.",
+        learned.worth.sentence(said.who, learned.scorer.value),
         *groups.sentences,
         *study.screening.sentences,
         *company.warehouse.notices(),

@@ -123,6 +123,16 @@ class Oracle:
         came = any(as_of <= at < as_of + timedelta(days=line.horizon_days) for at in happened)
         return not came if outcome.is_absence else came
 
+    def amount(self, lead: dict[str, Any], as_of: datetime, extracted_at: datetime) -> float | None:
+        """What the purchase brought with which a lead-night converted; deals won at the same instant together."""
+        outcome = self.plan.outcome
+        if not self.label(lead, as_of, extracted_at) or outcome.is_absence or outcome.activities or outcome.statuses:
+            return None
+        won = [d for d in self.counting(outcome.deals) if d["lead_id"] == lead["lead_id"] and d["outcome"] == "won" and d["closed_at"] >= as_of]
+        first = min(d["closed_at"] for d in won)
+        amounts = [d["amount"] for d in won if d["closed_at"] == first and d["amount"] is not None]
+        return sum(amounts) if amounts else None
+
     def seen(self, lead_id: str, as_of: datetime) -> Rows:
         return [a for a in self.activities if a["lead_id"] == lead_id and a["known_at"] < as_of and a["occurred_at"] < as_of]
 

@@ -54,9 +54,10 @@ def test_every_label_equals_its_loop(seed: int, extracted: int) -> None:
     for row in told.itertuples():
         expected = oracle.label(by_id[row.lead_id], row.as_of.to_pydatetime(), day(extracted))
         assert (None if row.converted is None or row.converted != row.converted else bool(row.converted)) == expected
+        assert same(row.amount, oracle.amount(by_id[row.lead_id], row.as_of.to_pydatetime(), day(extracted)))
 
 
-def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
+def test_acme_replied_on_day_3_and_signed_for_12_000_on_day_40() -> None:
     crm = company_of(
         {
             "leads": [{"lead_id": "acme", "created_at": day(0)}],
@@ -64,7 +65,7 @@ def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
                 {"lead_id": "acme", "kind": "call", "direction": "out", "occurred_at": day(2)},
                 {"lead_id": "acme", "kind": "reply", "occurred_at": day(3)},
             ],
-            "deals": [{"lead_id": "acme", "created_at": day(20), "outcome": "won", "closed_at": day(40)}],
+            "deals": [{"lead_id": "acme", "created_at": day(20), "outcome": "won", "closed_at": day(40), "amount": 12_000.0}],
         }
     )
     plan = examples.plan_from(crm, LINE)
@@ -72,6 +73,11 @@ def test_acme_replied_on_day_3_and_signed_on_day_40() -> None:
     assert told["happened_at"].tolist() == [day(40)] * 5
     assert told["as_of"].tolist() == [day(3), day(5), day(9), day(12), day(39)]
     assert told["converted"].tolist() == [False, False, False, True, True]
+    assert told["amount"].isna().tolist() == [True, True, True, False, False]
+    assert told["amount"].dropna().tolist() == [12_000.0, 12_000.0]
+    # The night of day 12 is ripe on day 45; on that of day 39, on the same day, nobody may know yet.
+    early = examples.training(crm, nights(12, 39), plan, day(45)).execute()
+    assert early["amount"].fillna(-1.0).tolist() == [12_000.0, -1.0]
     assert told["reply_in_ever"].tolist() == [0.0, 1.0, 1.0, 1.0, 1.0]
     assert told["reply_in_in_7d"].tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
     assert told["hours_to_response"].tolist()[1:] == [72.0] * 4

@@ -33,6 +33,15 @@ def test_acme_signed_after_the_earlier_extract() -> None:
     assert ripe(sooner).empty
 
 
+def test_what_acme_paid_is_known_once_the_night_is_ripe() -> None:
+    line = Timeline(horizon_days=30, settle_days=5)
+    signed = _examples([(0, 20), (10, 10), (10, None)], line).assign(amount=[12_000.0, 12_000.0, None])
+    told = as_known(signed, START + timedelta(days=36), line)
+    assert told["amount"].fillna(-1.0).tolist() == [12_000.0, -1.0, -1.0]
+    assert as_known(signed, START + timedelta(days=45), line)["amount"].fillna(-1.0).tolist() == [12_000.0, 12_000.0, -1.0]
+    assert "amount" not in as_known(_examples([(0, 20)], line), START + timedelta(days=36), line)
+
+
 @given(
     rows=st.lists(st.tuples(st.integers(0, 200), st.none() | st.integers(0, 200)), min_size=1, max_size=20),
     until=st.integers(0, 300),

@@ -182,6 +182,31 @@ def test_two_merges_in_a_row_end_with_the_last_and_a_ring_is_no_end() -> None:
     assert sorted(crm.deals.execute()[["lead_id", "known_at"]].to_numpy().tolist()) == [["a", day(2)], ["b", day(10)], ["c", day(20)]]
 
 
+def paid(crm: Crm, outcome: Outcome, *numbers: float) -> list[float | None]:
+    """Of each night: what the purchase brought with which acme converted."""
+    plan = examples.plan_from(crm, LINE, closed_statuses=("disqualified",), outcome=outcome)
+    found = examples.labelled(crm, nights(*numbers), plan, LATE).order_by("as_of").execute()
+    return [None if amount != amount else amount for amount in found["amount"].astype(float)]
+
+
+def test_the_amount_is_that_of_the_purchase_the_night_converted_with() -> None:
+    deals = [won(1, 20, amount=500.0), won(30, 60, amount=80.0, product="lift"), won(31, 60, amount=20.0), won(61, 100)]
+    crm = company_of({"leads": [ACME], "deals": [*deals, lost(2, 5, amount=9_999.0)]})
+    assert paid(crm, Outcome(), 6, 19) == [500.0, 500.0]
+    # Nobody bought within 30 days of day 21; two deals of one day are one purchase; what nobody wrote down is unknown.
+    assert paid(crm, Outcome("next purchase"), 21, 31, 59, 75) == [None, 100.0, 100.0, None]
+    assert paid(crm, Outcome("renewal", deals=(("product", ("lift",)),), customers=ANY), 59) == [80.0]
+
+
+def test_a_loss_and_a_meeting_have_no_amount() -> None:
+    gone = {"lead_id": "acme", "field": "status", "old_value": "customer", "new_value": "cancelled", "changed_at": day(50)}
+    demo = {"lead_id": "acme", "kind": "demo", "occurred_at": day(15)}
+    crm = company_of({"leads": [ACME], "activities": [demo], "lead_changes": [gone], "deals": [won(1, 20, amount=500.0)]})
+    assert paid(crm, Outcome("churn"), 21) == [None]
+    assert paid(crm, Outcome("churn", statuses=("cancelled",)), 30) == [None]
+    assert paid(crm, Outcome("meeting", activities=("demo",)), 5) == [None]
+
+
 def test_who_ever_came_to_it_and_what_it_is_worth() -> None:
     deals = [won(1, 20, amount=10.0), won(30, 60, amount=30.0, product="lift"), won(3, 9, lead_id="other", amount=5.0)]
     crm = company_of({"leads": [ACME, {**ACME, "lead_id": "other"}], "deals": deals})
@@ -215,7 +240,9 @@ def test_whoever_is_scored_for_whatever_every_feature_and_label_equals_its_loop(
         expected = oracle.features(lead, as_of)
         assert set(expected) == {feature.name for feature in examples.features_of(plan)}
         assert [key for key in expected if not same(found.at[name, key], expected[key])] == []
-    labels = examples.labelled(crm, nights(night), plan, today).execute().set_index("lead_id")["converted"]
+    told = examples.labelled(crm, nights(night), plan, today).execute().set_index("lead_id")
+    assert [name for name, lead in scored.items() if not same(told.at[name, "amount"], oracle.amount(lead, as_of, today))] == []
+    labels = told["converted"]
     assert {name: None if value is None or value != value else bool(value) for name, value in labels.items()} == {
         name: oracle.label(lead, as_of, today) for name, lead in scored.items()
     }

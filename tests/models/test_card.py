@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import learnable
@@ -10,7 +11,9 @@ import pytest
 from features.plan import Plan
 from features.timeline import Timeline
 from models.card import model_card
+from models.metrics import Estimate
 from models.race import Learned, learn
+from models.worth import Worth
 
 PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
 COUNTS = {"examples": 4_500, "conversions": 1_023, "unripe": 777}
@@ -29,6 +32,21 @@ def test_the_card_says_use_evidence_leakage_and_gate(learned: Learned) -> None:
     assert "**Learned from** 4,500 examples (one lead on one night) with 1,023 conversions until 2025-07-23; 777 unripe examples" in card
     assert "- 'contract_number' (leads) is not used: it is filled in after the win" in lines
     assert lines[-1] == "**Gate.** there was no champion."
+
+
+def test_the_card_says_what_expected_value_takes_for_an_amount(learned: Learned) -> None:
+    card = model_card(learned, COUNTS, [], ["worse"])
+    assert "**Amount.** Expected value is left empty: no amount is known of what is counted." in card.splitlines()
+    priced = replace(learned, scorer=replace(learned.scorer, value=250.0))
+    assert "**Amount.** Expected value is probability times the average amount (250.00), the same for every lead: fewer than 100 leads" in model_card(
+        priced, COUNTS, [], ["worse"]
+    )
+    change, total = Estimate(-0.19, -0.26, -0.115), Estimate(0.97, 0.87, 1.12)
+    tried = replace(priced, worth=Worth(None, {"average": 0.616, "gamma": 0.426}, {"gamma": change}, {"average": total, "gamma": total}, "no", 224))
+    lines = model_card(tried, COUNTS, [], ["worse"]).splitlines()
+    assert "| amount | gamma deviance | difference to the average | expected over true sum |" in lines
+    assert "| average | 0.6160 |  | 0.970 (0.870 to 1.120) |" in lines
+    assert "| gamma | 0.4260 | -0.19000 (-0.26000 to -0.11500) | 0.970 (0.870 to 1.120) |" in lines
 
 
 def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:

@@ -16,6 +16,7 @@ import pytest
 from features.feature import Feature
 from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
+from models.amount import fit_gamma
 from models.baseline import fit_logistic, fit_points
 from models.calibration import Calibration, Knots, sigmoid
 from models.encoding import Style
@@ -74,6 +75,23 @@ def test_a_scorer_of_an_older_version_is_read(tmp_path: Path) -> None:
     (tmp_path / "scorer.json").write_text(json.dumps(stored), encoding="utf-8")
     back = Scorer.load(tmp_path)
     assert (back.calibration, back.recent_days) == (Calibration(0.8, -0.3), 0)
+
+
+def test_stored_and_loaded_each_lead_is_worth_the_same_amount(tmp_path: Path) -> None:
+    paid = FRAME.drop_duplicates("lead_id").assign(amount=lambda t: 1_000 * (1 + t["opens_7d"]), weight=1.0)
+    scorer = replace(_scorer(MODELS["logistic"]), amount=fit_gamma(paid, learnable.FEATURES))
+    scorer.save(tmp_path)
+    rows = pd.concat([FRAME, STRANGE], ignore_index=True)
+    back = Scorer.load(tmp_path)
+    np.testing.assert_array_equal(back.amounts(rows), scorer.amounts(rows))
+    assert back.amounts(FRAME).std() > 500
+    np.testing.assert_array_equal(back.shifted(0.3).amounts(rows), scorer.amounts(rows))
+
+
+def test_without_an_amount_model_every_lead_is_worth_the_average_or_nobody_knows_what(tmp_path: Path) -> None:
+    _scorer(MODELS["logistic"]).save(tmp_path)
+    assert Scorer.load(tmp_path).amounts(FRAME.head(3)).tolist() == [250.0] * 3
+    assert np.isnan(replace(_scorer(MODELS["logistic"]), value=None).amounts(FRAME.head(2))).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -15,7 +15,7 @@ from conftest import MadeUp
 from features.problem import Problem
 from pipelines.company import open_company
 from pipelines.extract import extract
-from pipelines.score import backfill, score
+from pipelines.score import backfill, build_snapshot, fetch_champion, score
 from pipelines.settings import read_settings
 from pipelines.train import train
 from pipelines.warehouse import Warehouse
@@ -43,6 +43,22 @@ def test_every_open_lead_has_a_place_in_the_ledger(company: MadeUp) -> None:
     assert (ledger["score"] == (100 * ledger["probability"]).round()).all()
     assert company.reports["score"].facts["open leads"] == len(ledger)
     assert (ledger["model_version"] == "1").all()
+
+
+def test_expected_value_is_the_probability_times_the_amount_expected_of_the_lead(company: MadeUp) -> None:
+    with open_company(read_settings(company.config)) as tonight:
+        champion = fetch_champion.fn(tonight, None)
+        known = build_snapshot.fn(tonight, champion, tonight.night(None))
+    assert champion.scorer.amount is not None
+    amount = pd.Series(champion.scorer.amounts(known), index=known["lead_id"])
+    ledger = _ledger(company.config)
+    assert ledger["expected_value"].tolist() == pytest.approx((ledger["probability"] * amount[ledger["lead_id"]].to_numpy()).tolist())
+    # The made-up companies buy for more the larger they are: the largest have 250 times the employees of the smallest.
+    by_size = amount.groupby(known.set_index("lead_id")["account__employees"]).mean()
+    assert by_size.idxmax() == 3000
+    assert by_size[3000] / by_size[12] > 3
+    page = (read_settings(company.config).home_folder / "lists" / "2025-08-23" / "index.html").read_text(encoding="utf-8")
+    assert "Expected value is the probability times the amount expected of each lead, should it come to that." in page
 
 
 def test_every_reason_is_in_words_and_few_are_told(company: MadeUp) -> None:

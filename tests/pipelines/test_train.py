@@ -62,15 +62,32 @@ def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
     assert "**Backtest**, on later nights and on leads that the past did not hold" in card
     assert "'contract_number' (leads) is not used" in card
     assert "**Groups.** On the same nights:\n- Calibration " in card
-    tables = {name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv")) for name in ("segments", "calibration", "fairness")}
+    tables = {
+        name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv")) for name in ("segments", "calibration", "fairness", "amount")
+    }
     assert {"tier", "owner team", "source", "account's industry"} <= set(tables["segments"]["field"])
     assert (tables["segments"]["low"] <= tables["segments"]["realised"]).all()
     assert tables["calibration"]["candidate"].tolist() == ["identity", "sigmoid", "beta", "isotonic", "Venn-Abers", "spline", "recent intercept"]
     assert tables["calibration"]["chosen"].sum() in (1, 2)
+    assert tables["amount"]["candidate"].tolist() == ["average", "log-normal", "gamma"]
+    assert tables["amount"].loc[tables["amount"]["chosen"], "candidate"].tolist() == [parent.data.params["amount"]]
     assert tables["fairness"].empty
     assert re.fullmatch(r"[0-9a-f]{16}", parent.data.tags["dataset_digest"])
     model = mlflow.models.get_model_info("models:/leadscore/1")
     assert "lead_age_days" in model.signature.inputs.input_names()
+
+
+def test_the_amount_that_expected_value_takes_is_told_with_its_figures(company: MadeUp) -> None:
+    found = _runs(company.config)[0].data.metrics
+    assert 0.8 < found["amount.total_low"] < found["amount.total"] < found["amount.total_high"] < 1.25
+    assert found["amount.log_normal.difference_high"] < 0
+    (said,) = (notice for notice in company.reports["train"].notices if notice.startswith("Expected value"))
+    assert re.fullmatch(
+        r"Expected value is probability times the amount expected of each lead \((?P<name>[\w-]+)\): (?P=name) lowered gamma deviance "
+        r"on later nights beyond doubt \([\d.]+ against [\d.]+ of the average, difference -[\d.]+, 95 % interval -[\d.]+ to -[\d.]+\); "
+        r"over \d+ later conversions what is used expected [\d.]+ times what was paid \([\d.]+ to [\d.]+\)\.",
+        said,
+    )
 
 
 def test_the_model_is_stored_without_pickle_and_serves_the_same_scores(company: MadeUp) -> None:
