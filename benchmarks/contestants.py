@@ -133,6 +133,6 @@ class Ours:
             until = pd.Timestamp(ripe(past)["as_of"].max()).to_pydatetime() + study.plan.timeline.gap
             self._chosen = learn(past, study.features, study.plan, until, seed=training.seed, k=training.folds, trials=training.trials)
             return self._chosen.scorer.log_odds
-        racer = racers_of(self._chosen.params, training.seed)[self._chosen.leader]
+        racer = racers_of(study.plan, self._chosen.params, training.seed)[self._chosen.leader]
         model, calibration = racer(past, study.features), self._chosen.scorer.calibration
         return lambda frame: calibration.apply(model.log_odds(frame))

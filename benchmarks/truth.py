@@ -69,7 +69,7 @@ def tonight_of(seed: int) -> Iterator[dict[str, Any]]:
 def _fitted(study: Study, learned: Learned) -> Iterator[tuple[str, Score, float | None]]:
     """Each model learned from everything ripe, with the processor seconds that took; last the product's own choice, calibrated."""
     known = as_known(study.frame, learned.scorer.known_until, study.plan.timeline)
-    for name, fit in racers_of(learned.params, seed=7).items():
+    for name, fit in racers_of(study.plan, learned.params, seed=7).items():
         model, cpu = spent(partial(fit, known, study.features))
         yield name, model.log_odds, cpu
     yield f"champion ({learned.leader})", learned.scorer.log_odds, None

@@ -3,7 +3,8 @@
 encoding     columns of a training table as numbers, the same tomorrow as today
   ├── categories  texts    fields of many levels, and titles by their letters
   ├── baseline   the points table sales uses today, and a logistic model
-  ├── scorer     boosted trees; and the scorer: a model, its calibration, its features
+  ├── trees  hazard   boosted trees, and how readily a lead is won in each stretch of the horizon
+  ├── scorer     a model, its calibration, its features
   ├── calibration  tuning
   └── metrics    lift, precision and gain at capacity, log-loss, reliability, with intervals
 segments         where calibration holds and where it fails

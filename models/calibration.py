@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,15 @@ def restored(stored: dict[str, Any]) -> Map:
     return Knots(stored["name"], tuple(stored["at"]), tuple(stored["to"])) if "at" in stored else Calibration(**stored)
 
 
-def carried(contributions: pd.DataFrame, calibration: Map) -> pd.DataFrame:
+class Rising(Protocol):
+    """Whatever takes log-odds to others and never turns their order round, or always does."""
+
+    def apply(self, log_odds: Floats) -> Floats:
+        """One number for each."""
+        ...
+
+
+def carried(contributions: pd.DataFrame, calibration: Rising) -> pd.DataFrame:
     """What each feature adds to the calibrated log-odds: rows sum to the calibrated sum, and signs and order of the reasons stay.
 
     The way from the bias to the lead's log-odds is as much longer or shorter as the map makes it, and every feature has its share of that; a line

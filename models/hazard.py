@@ -10,7 +10,7 @@ night |--stretch--|--stretch--|----stretch----|------stretch------| horizon
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,11 +25,12 @@ from models.backtest import held_out
 from models.baseline import by_feature, relative_weight
 from models.calibration import carried
 from models.encoding import Encoder
-from models.scorer import settings_of
+from models.trees import MOST_ROUNDS, PATIENCE, directed, rounds_after, settings_of
 
 Floats = NDArray[np.float64]
 _SHARES = (0.08, 0.2, 0.4, 0.7, 1.0)
-_MOST_ROUNDS, _PATIENCE, _FEW_ROUNDS, _FEWEST_WINS = 800, 40, 60, 10
+_FEWEST_WINS = 10
+_MOST = 120_000
 _FEWEST_EXPECTED, _MOST_EXPECTED = 1e-12, 500.0
 
 
@@ -147,38 +148,58 @@ def stretches(past: pd.DataFrame, horizon_days: float, seed: int) -> pd.DataFram
 
 
 def fit_hazard(
-    past: pd.DataFrame, features: Sequence[Feature], horizon_days: float, absence: bool = False, seed: int = 7, params: dict[str, Any] | None = None
+    past: pd.DataFrame,
+    features: Sequence[Feature],
+    horizon_days: float,
+    absence: bool = False,
+    seed: int = 7,
+    params: dict[str, Any] | None = None,
+    monotone: Mapping[str, int] | None = None,
 ) -> HazardModel:
     """Learn it from everybody who was followed, however short, ripe or not.
 
     Every stretch that an example was followed into is a Poisson count of wins over the days it was followed there, which makes a piecewise
-    exponential model of survival (Friedman 1982; discrete-time hazards: Tutz and Schmid 2016) whose rate is grown by LightGBM.
+    exponential model of survival (Friedman 1982; discrete-time hazards: Tutz and Schmid 2016) whose rate is grown by LightGBM. Of more than 120,000
+    examples so many are drawn at random: each says two things here, and trees of a whole large company would take minutes. A stretch that nobody was
+    followed into starts from the average rate.
 
     Parameters
     ----------
     past : examples as known, see `features.labels.as_known`.
+    absence : see `HazardModel`.
     params : LightGBM parameters over the defaults.
+    monotone : see `models.trees.fit_boosted`.
     """
-    encoder, table = Encoder.fit(past, features), stretches(past, horizon_days, seed)
+    seen = past if len(past) <= _MOST else past.sample(_MOST, random_state=seed).sort_index()
+    encoder, table = Encoder.fit(seen, features), stretches(seen, horizon_days, seed)
     row, stretch = table["row"].to_numpy(), table["stretch"].to_numpy()
-    values = _in_stretch(encoder.transform(past)[row], stretch)
+    values = _in_stretch(encoder.transform(seen)[row], stretch)
     won, days = table["won"].to_numpy(dtype=float), table["days"].to_numpy()
-    weight = table["times"].to_numpy() * relative_weight(past)[row]
+    weight = table["times"].to_numpy() * relative_weight(seen)[row]
     wins, lived = (np.bincount(stretch, each * weight, len(_SHARES)) for each in (won, days))
-    base = np.log((wins + 0.5) / (lived + 0.5))
-    start = base[stretch] + np.log(days)
-    settings = {**settings_of(params, len(past), seed), "objective": "poisson"}
-    judged = held_out(past["lead_id"])[row]
+    base = np.log((wins + 1) / (lived + lived.sum() / (wins.sum() + 1)))
+    settings = {**settings_of(params, len(seen), seed), "objective": "poisson", **_bound(encoder, monotone, absence)}
+    booster = _grown(values, won, weight, base[stretch] + np.log(days), held_out(seen["lead_id"])[row], settings)
+    ends = tuple(float(share * horizon_days) for share in _SHARES)
+    return HazardModel(encoder, booster, ends, tuple(float(rate) for rate in base), absence)
+
+
+def _bound(encoder: Encoder, monotone: Mapping[str, int] | None, absence: bool) -> dict[str, Any]:
+    """What may only raise the chance that nothing comes may only lower the rate at which it comes; the stretch itself is free."""
+    found = directed(encoder, {name: -sign if absence else sign for name, sign in (monotone or {}).items()})
+    return {**found, "monotone_constraints": [*found["monotone_constraints"], 0]} if found else {}
+
+
+def _grown(values: Floats, won: Floats, weight: Floats, start: Floats, judged: NDArray[np.bool_], settings: dict[str, Any]) -> lgb.Booster:
+    """Trees grown from where they start, for as long as the leads held out gain; then once more on all."""
 
     def dataset(which: NDArray[np.bool_], like: lgb.Dataset | None = None) -> lgb.Dataset:
         bins = {"max_bin": settings["max_bin"], "verbosity": -1}
         return lgb.Dataset(values[which], won[which], weight=weight[which], init_score=start[which], params=bins, reference=like)
 
-    rounds = _FEW_ROUNDS
+    grown = None
     if min(won[judged].sum(), won[~judged].sum()) >= _FEWEST_WINS:
         learn = dataset(~judged)
-        stop = lgb.early_stopping(_PATIENCE, verbose=False)
-        grown = lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[dataset(judged, learn)], callbacks=[stop])
-        rounds = max(int(grown.best_iteration * np.sqrt(4 / 3)), 20)
-    booster = lgb.train(settings, dataset(np.ones(len(won), dtype=bool)), rounds)
-    return HazardModel(encoder, booster, tuple(horizon_days * np.array(_SHARES)), tuple(base), absence)
+        stop = lgb.early_stopping(PATIENCE, verbose=False)
+        grown = lgb.train(settings, learn, MOST_ROUNDS, valid_sets=[dataset(judged, learn)], callbacks=[stop])
+    return lgb.train(settings, dataset(np.ones(len(won), dtype=bool)), rounds_after(grown))

@@ -1,4 +1,4 @@
-"""Points table, logistic model and boosted trees run every fold; the best of them, refitted on everything ripe, becomes the challenger."""
+"""Points table, logistic model, boosted trees and hazard run every fold; the best of them, refitted on everything ripe, becomes the challenger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from models.choice import Choice, calibrated, choose
 from models.hazard import fit_hazard
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
-from models.scorer import Scorer, base_rate_of, fit_boosted, usual_values
+from models.scorer import Scorer, base_rate_of, usual_values
+from models.trees import fit_boosted
 from models.tuning import Search, tune
 from models.worth import Worth, fit_amount
 
@@ -60,7 +61,7 @@ class Learned:
 
 
 def racers_of(plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None) -> dict[str, Fit]:
-    """Everybody who runs, the simplest first; `monotone` binds the trees, see `models.scorer.fit_boosted`."""
+    """Everybody who runs, the simplest first; `monotone` binds the trees, see `models.trees.fit_boosted`."""
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
     of_profile: dict[str, Fit] = {
         "logistic": of_ripe(partial(fit_logistic, seed=seed)),
@@ -98,7 +99,7 @@ def learn(
     known_until : end of the extract.
     k : folds of the backtest.
     trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
-    monotone : feature -> 1 or -1, see `models.scorer.fit_boosted`.
+    monotone : feature -> 1 or -1, see `models.trees.fit_boosted`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from features.feature import Feature
 from models.encoding import PLAIN, Encoder, Style
-from models.scorer import DEFAULTS, directed, early_stopped, settings_of
+from models.trees import DEFAULTS, directed, early_stopped, settings_of
 
 _ROWS = 40_000
 _WORTH = 0.99
@@ -112,7 +112,7 @@ def tune(
     minutes : no further setting is tried once those tried have taken so long together, in this run and those it goes on from. 5: some two
         hundred settings of 26,000 examples with 160 columns, on one core.
     storage : file that remembers what was tried (SQLite); None: nothing is remembered. A file that cannot be read is begun anew.
-    monotone : see `models.scorer.fit_boosted`.
+    monotone : see `models.trees.fit_boosted`.
     style : how categories and texts become numbers, see `models.encoding.Style`.
     """
     thin = past.iloc[:: max(1, -(-len(past) // _ROWS))]

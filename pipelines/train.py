@@ -144,7 +144,7 @@ def make_rules(company: Company, study: Study, past: bool) -> Report:
 
 @task(cache_policy=NO_CACHE)
 def learn_models(company: Company, study: Study) -> Learned:
-    """Run points table, logistic model and boosted trees over past and later nights; refit the best on everything ripe."""
+    """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
     bound = monotone_of(training.monotone, company.attributes, study.features)
     with step("Learning, and testing on later nights") as progress:

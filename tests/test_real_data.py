@@ -74,7 +74,7 @@ def test_a_real_company_runs_end_to_end(name: str, tmp_path: Path, prefect_serve
     for field in expected.honest:
         assert f"'{field}'" not in said
     assert trained.facts["champion"]
-    assert [row["model"] for row in trained.rows] == ["points table", "logistic", "boosted trees"]
+    assert [row["model"] for row in trained.rows] == ["points table", "logistic", "boosted trees", "hazard"]
     scored = score(config)
     assert scored.facts["open leads"] > 0
     assert Path(scored.facts["page"]).is_file()

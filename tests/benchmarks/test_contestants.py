@@ -50,6 +50,6 @@ def test_ours_is_what_train_chooses_and_then_learns_again() -> None:
     first, second = speak(past, later), speak(more, later)
     chosen = learn(past, study.features, PLAN, datetime(2025, 6, 4, 2), seed=SETTINGS.training.seed, k=2, trials=0)
     assert first.log_odds.tolist() == chosen.scorer.log_odds(later).tolist()
-    again = racers_of(chosen.params, SETTINGS.training.seed)[chosen.leader](more, study.features)
+    again = racers_of(study.plan, chosen.params, SETTINGS.training.seed)[chosen.leader](more, study.features)
     assert second.log_odds.tolist() == chosen.scorer.calibration.apply(again.log_odds(later)).tolist()
     assert second.log_odds.tolist() != first.log_odds.tolist()

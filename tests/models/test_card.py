@@ -51,6 +51,11 @@ def test_the_card_says_what_expected_value_takes_for_an_amount(learned: Learned)
 
 def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:
     lines = model_card(learned, COUNTS, [], ["worse"]).splitlines()
-    assert "| | points table | logistic | boosted trees |" in lines
+    assert "| | points table | logistic | boosted trees | hazard |" in lines
     (auc,) = [line for line in lines if line.startswith("| roc auc |")]
-    assert auc == "| roc auc | " + " | ".join(str(learned.metrics[name]["roc_auc"]) for name in ("points table", "logistic", "boosted trees")) + " |"
+    assert (
+        auc
+        == "| roc auc | "
+        + " | ".join(str(learned.metrics[name]["roc_auc"]) for name in ("points table", "logistic", "boosted trees", "hazard"))
+        + " |"
+    )

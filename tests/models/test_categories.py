@@ -14,7 +14,7 @@ from features.feature import Feature
 from models.backtest import quarter_of
 from models.categories import LevelCodes, LevelRates, fit_codes, fit_rates
 from models.encoding import Encoder, Style
-from models.scorer import BoostedModel, fit_boosted, settings_of
+from models.trees import BoostedModel, fit_boosted, settings_of
 
 Floats = NDArray[np.float64]
 

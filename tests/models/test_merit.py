@@ -11,11 +11,12 @@ import pytest
 
 from features.feature import Feature
 from features.labels import as_known, ripe
+from features.plan import Plan
 from features.timeline import Timeline
 from models.backtest import Fit
 from models.baseline import fit_logistic
 from models.merit import Merit, MeritedModel, fit_merit, hazard_lived, steady, with_merit
-from models.race import racers_of
+from models.race import of_ripe, racers_of
 
 LINE = Timeline(horizon_days=30, settle_days=0)
 FEATURES = (
@@ -48,7 +49,7 @@ KNOWN = as_known(COMPANY, UNTIL, LINE)
 
 
 def _learned(fit: Fit) -> Fit:
-    return with_merit({"it": fit})["it"]
+    return with_merit({"it": of_ripe(fit)})["it"]
 
 
 def _merit() -> Merit:
@@ -150,7 +151,7 @@ def test_a_field_that_moves_on_with_the_lead_is_no_profile() -> None:
 
 
 def test_racers_of_one_past_share_one_merit_and_those_of_another_do_not() -> None:
-    racers = with_merit({"one": fit_logistic, "other": fit_logistic})
+    racers = with_merit({"one": of_ripe(fit_logistic), "other": of_ripe(fit_logistic)})
     one, other = (racers[name](KNOWN, FEATURES) for name in ("one", "other"))
     later = racers["other"](as_known(COMPANY, datetime(2025, 5, 1), LINE), FEATURES)
     assert one.merit is other.merit
@@ -163,7 +164,7 @@ def test_a_number_that_may_only_raise_a_score_does_so_with_merit_too() -> None:
     company = COMPANY.assign(employees=COMPANY["employees"].map({5.0: 50.0, 50.0: 5.0, 500.0: 5.0}).fillna(500.0))
     known = as_known(company, UNTIL, LINE)
     sizes = company.head(300).drop(columns="employees").merge(pd.DataFrame({"employees": [5.0, 50.0, 500.0]}), how="cross")
-    free, bound = (racers_of({}, 7, monotone)["boosted trees"](known, FEATURES) for monotone in (None, {"employees": 1}))
+    free, bound = (racers_of(Plan(), {}, 7, monotone)["boosted trees"](known, FEATURES) for monotone in (None, {"employees": 1}))
     assert isinstance(bound, MeritedModel)
     assert "employees" in free.merit.centre
     assert set(bound.merit.centre) == {"source", "job_title"}

@@ -30,13 +30,13 @@ def learned() -> Learned:
 
 
 def test_the_simplest_runs_first() -> None:
-    assert list(racers_of({}, seed=7)) == ["points table", "logistic", "boosted trees"]
+    assert list(racers_of(PLAN, {}, seed=7)) == ["points table", "logistic", "boosted trees", "hazard"]
 
 
 def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: Learned) -> None:
     rows = learned.backtest.rows
     losses = {name: log_loss(rows["converted"], sigmoid(odds)) for name, odds in learned.backtest.log_odds.items()}
-    assert set(losses) == {"points table", "logistic", "boosted trees"}
+    assert set(losses) == {"points table", "logistic", "boosted trees", "hazard"}
     assert learned.leader == min(losses, key=losses.__getitem__)
     assert learned.losses() == pytest.approx(losses)
     assert learned.scorer.model.name == learned.leader

@@ -14,7 +14,8 @@ from features.feature import Feature
 from features.plan import Attribute, Plan
 from models.baseline import fit_logistic, fit_points
 from models.reasons import fields, reasons
-from models.scorer import Model, fit_boosted
+from models.scorer import Model
+from models.trees import fit_boosted
 
 OPENS = (
     Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days"),

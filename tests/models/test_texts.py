@@ -11,8 +11,8 @@ import pytest
 from features.feature import Feature
 from features.problem import Problem
 from models.encoding import Style
-from models.scorer import fit_boosted
 from models.texts import TextHashes, TextTopics, fit_hashes, fit_topics
+from models.trees import fit_boosted
 
 Fit = Callable[[pd.Series], TextHashes | TextTopics | None]
 TITLE = Feature("title", "text", "job title", "job title: {value}")

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from features.feature import Feature
 from models import tuning
 from models.encoding import Encoder, Style
-from models.scorer import DEFAULTS, early_stopped, settings_of
+from models.trees import DEFAULTS, early_stopped, settings_of
 from models.tuning import PUBLISHED, SPACE, STARTS, Search, falls_behind, tune
 
 PAST = learnable.examples(leads=250, weeks=12)

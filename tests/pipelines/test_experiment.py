@@ -32,7 +32,7 @@ def test_a_backtest_tells_every_racer_and_changes_nothing_and_can_be_compared(ow
     code, out, _ = leadscore("backtest", "--config", _other(own_company.config), "--json")
     told = json.loads(out)
     assert code == 0
-    assert {row["model"] for row in told["rows"]} == {"points table", "logistic", "boosted trees"}
+    assert {row["model"] for row in told["rows"]} == {"points table", "logistic", "boosted trees", "hazard"}
     for row in told["rows"]:
         assert re.fullmatch(r"\d\.\d{3} \(\d\.\d{3} to \d\.\d{3}\)", row["log_loss"])
     assert told["the gate would promote"] is False
