@@ -49,6 +49,8 @@ class Style:
 
 
 PLAIN = Style()
+STYLES: dict[str, Style] = {"native": Style("native"), "target": Style("target"), "hashed": Style(texts="hashed"), "topics": Style(texts="topics")}
+"""Every way that differs from the plain one, one at a time."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from models.baseline import PointsTable, fit_logistic, fit_points
 from models.baserate import Following, follow
 from models.calibration import log_loss_of
 from models.choice import Choice, calibrated, choose
+from models.encoding import STYLES
 from models.hazard import fit_hazard
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
@@ -60,12 +61,22 @@ class Learned:
         return {name: value for name, measure in measures(rows).items() if np.isfinite(value := measure(rows.weight))}
 
 
-def racers_of(plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None) -> dict[str, Fit]:
-    """Everybody who runs, the simplest first; `monotone` binds the trees, see `models.trees.fit_boosted`."""
+def racers_of(
+    plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None, encodings: Sequence[str] = ()
+) -> dict[str, Fit]:
+    """Everybody who runs, the simplest first.
+
+    Parameters
+    ----------
+    monotone : binds the trees, see `models.trees.fit_boosted`.
+    encodings : names of `models.encoding.STYLES`; trees run once more in each.
+    """
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
+    boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone)
     of_profile: dict[str, Fit] = {
         "logistic": of_ripe(partial(fit_logistic, seed=seed)),
-        "boosted trees": of_ripe(partial(fit_boosted, seed=seed, params=params, monotone=monotone)),
+        "boosted trees": of_ripe(boosted),
+        **{f"boosted trees, {name}": of_ripe(partial(boosted, style=STYLES[name])) for name in encodings},
         "hazard": partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone),
     }
     return {"points table": of_ripe(fit_points), **with_merit(of_profile, without=monotone or ())}
@@ -90,6 +101,7 @@ def learn(
     search_minutes: float = 5.0,
     storage: str | None = None,
     monotone: Mapping[str, int] | None = None,
+    encodings: Sequence[str] = (),
 ) -> Learned:
     """Race, choose, calibrate, refit.
 
@@ -100,13 +112,14 @@ def learn(
     k : folds of the backtest.
     trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
     monotone : feature -> 1 or -1, see `models.trees.fit_boosted`.
+    encodings : see `racers_of`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
     search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
-    racers = racers_of(plan, search.params, seed, monotone)
+    racers = racers_of(plan, search.params, seed, monotone, encodings)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)

@@ -147,8 +147,9 @@ class Training(Section):
     `since` leaves out nights before a day on which the business, or its records, changed. `allow` names fields that are used although the
     leakage screen flagged them, `protected` those that are never used and by whose values the fairness table is made. `min_conversions` is the
     smallest number of conversions worth learning from. `search_minutes` ends the search before all `trials` are tried. `monotone` names numbers with
-    which boosted trees may only rise, or only fall, see `pipelines.monotone`. `max_examples` and `nights_per_lead` bound what is learned from: see
-    `features.examples.training`.
+    which boosted trees may only rise, or only fall, see `pipelines.monotone`. `encodings` names other ways in which categories and texts become
+    numbers, in each of which the trees run once more, see `models.encoding.Style`. `max_examples` and `nights_per_lead` bound what is learned from:
+    see `features.examples.training`.
     """
 
     every_days: Days = 7
@@ -162,6 +163,7 @@ class Training(Section):
     allow: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     monotone: dict[str, Literal["up", "down"]] = {}
+    encodings: tuple[Literal["native", "target", "hashed", "topics"], ...] = ()
     seed: int = 7
 
 

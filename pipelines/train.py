@@ -153,6 +153,7 @@ def learn_models(company: Company, study: Study) -> Learned:
             search_minutes=training.search_minutes,
             storage=str(company.settings.search_file),
             monotone=bound,
+            encodings=training.encodings,
         )
 
 

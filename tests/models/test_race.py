@@ -33,6 +33,21 @@ def test_the_simplest_runs_first() -> None:
     assert list(racers_of(PLAN, {}, seed=7)) == ["points table", "logistic", "boosted trees", "hazard"]
 
 
+def test_trees_run_once_more_in_each_encoding_that_is_named_and_the_backtest_chooses() -> None:
+    # Sixty campaigns, of which the plain encoding sees at most thirty: every other one is worth calling.
+    frame = learnable.examples(leads=1_500, weeks=24)
+    number = frame["lead_id"].str[1:].astype(int) % 60
+    won = np.random.default_rng(1).random(len(frame)) < np.where(number % 2, 0.5, 0.05)
+    happened = (frame["as_of"] + pd.Timedelta(days=1)).where(won)
+    frame = frame.assign(source="campaign " + number.astype(str), converted=won, happened_at=happened)
+    found = learn(frame, learnable.FEATURES, PLAN, EXTRACTED, k=2, trials=0, encodings=("native", "target"))
+    losses = found.losses()
+    assert list(losses) == ["points table", "logistic", "boosted trees", "boosted trees, native", "boosted trees, target", "hazard"]
+    assert min(losses["boosted trees, native"], losses["boosted trees, target"]) < 0.95 * losses["boosted trees"]
+    assert found.leader in ("boosted trees, native", "boosted trees, target")
+    assert found.scorer.model.encoder.kinds["source"] == found.leader.removeprefix("boosted trees, ")
+
+
 def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: Learned) -> None:
     rows = learned.backtest.rows
     losses = {name: log_loss(rows["converted"], sigmoid(odds)) for name, odds in learned.backtest.log_odds.items()}

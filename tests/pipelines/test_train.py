@@ -151,7 +151,9 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
     given: dict[str, object] = {}
     monkeypatch.setattr("pipelines.train.learn", lambda *args, **named: given.update(named))
     text = own_company.config.read_text(encoding="utf-8")
-    own_company.config.write_text(text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\n', encoding="utf-8")
+    own_company.config.write_text(
+        text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\nencodings = ["target", "topics"]\n', encoding="utf-8"
+    )
     with open_company(read_settings(own_company.config)) as opened:
         plan = Plan(attributes=opened.attributes)
         learn_models.fn(opened, Study(plan, examples.features_of(plan), pd.DataFrame(), {}))
@@ -159,6 +161,7 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
         "search_minutes": 0.5,
         "storage": str(own_company.folder / ".leadscore" / "search.db"),
         "monotone": {"account__employees": 1},
+        "encodings": ("target", "topics"),
     }
 
 
