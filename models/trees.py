@@ -103,11 +103,10 @@ def settings_of(params: dict[str, Any] | None, rows: int, seed: int) -> dict[str
 def directed(encoder: Encoder, monotone: Mapping[str, int] | None) -> dict[str, Any]:
     """LightGBM's settings by which the columns of some numbers may only raise the log-odds, or only lower them; nothing where none is named.
 
-        >>> from models.categories import CATEGORICAL
-    from models.encoding import Column
-        >>> encoder = Encoder((Column("employees", "employees"), Column("source = web", "source", "web")), {})
-        >>> directed(encoder, {"employees": 1})["monotone_constraints"]
-        [1, 0]
+    >>> from models.encoding import Column
+    >>> encoder = Encoder((Column("employees", "employees"), Column("source = web", "source", "web")), {})
+    >>> directed(encoder, {"employees": 1})["monotone_constraints"]
+    [1, 0]
     """
     signs = [(monotone or {}).get(column.feature, 0) if column.level is None else 0 for column in encoder.columns]
     # The basic method, which LightGBM has by default, holds trees back more than it has to.
