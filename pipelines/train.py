@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -220,7 +221,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
         metrics={
             **learned.metrics[learned.leader],
             **learned.worth.figures(),
-            **{f"{name.replace(' ', '_')}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
+            **{f"{_key(name)}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
         },
         folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
         scorer=scorer,
@@ -254,6 +255,11 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
         },
         counts=study.screening.counts,
     )
+
+
+def _key(racer: str) -> str:
+    """A racer's name as MLflow takes it for that of a metric: letters, digits and underscores."""
+    return re.sub(r"\W+", "_", racer)
 
 
 def digest(frame: pd.DataFrame) -> str:

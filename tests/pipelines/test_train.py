@@ -136,15 +136,17 @@ def test_a_past_training_judges_todays_values_by_todays_knowledge(own_company: M
     assert {finding.method for finding in screened.screening.leading} == {"null-ness"}
 
 
-def test_a_trap_is_used_if_the_user_insists_and_a_search_that_was_cut_short_is_told(own_company: MadeUp) -> None:
+def test_a_trap_is_used_if_allowed_a_search_cut_short_is_told_and_encodings_run_beside(own_company: MadeUp) -> None:
     text = own_company.config.read_text(encoding="utf-8")
-    own_company.config.write_text(text + '\n[training]\nallow = ["customer_tier"]\nsearch_minutes = 1e-6\nfolds = 2\n', encoding="utf-8")
+    asked = '[training]\nallow = ["customer_tier"]\nsearch_minutes = 1e-6\nfolds = 2\nencodings = ["native"]\n'
+    own_company.config.write_text(f"{text}\n{asked}", encoding="utf-8")
     report = train(own_company.config)
     assert any(notice.startswith("'customer_tier' (leads) is used because the configuration allows it") for notice in report.notices)
     assert [notice for notice in report.notices if notice.startswith("The search")] == [
         "The search for parameters ended after 1 of 8 settings, for the minutes of [training] search_minutes = 1e-06 were over: give it more, and it "
         "goes on from there."
     ]
+    assert [row["model"] for row in report.rows] == ["points table", "logistic", "boosted trees", "boosted trees, native", "hazard"]
 
 
 def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
