@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from features.problem import Problem
-from models.categories import FEWEST_LEADS, MISSING, LevelCodes, LevelRates, fit_codes, fit_rates
+from models.categories import FEWEST_LEADS, MISSING, LevelCodes, LevelRates, distinct, fit_codes, fit_rates
 from models.texts import TextHashes, TextTopics, fit_hashes, fit_topics
 
 Floats = NDArray[np.float64]
@@ -253,6 +253,6 @@ def _levels(text: str, kind: str) -> frozenset[str]:
 
 def _factored(values: pd.Series, kind: str) -> tuple[NDArray[np.int64], list[frozenset[str]]]:
     """Each distinct value is taken apart once, however many rows have it; the last set is that of the missing ones."""
-    codes, distinct = pd.factorize(values.astype("object").where(values.notna(), None))
+    codes, texts = distinct(values)
     missing = frozenset([MISSING] if kind in ("level", "whole text") else [])
-    return codes % (len(distinct) + 1), [*(_levels(str(text), kind) for text in distinct), missing]
+    return codes % (len(texts) + 1), [*(_levels(text, kind) for text in texts), missing]

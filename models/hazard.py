@@ -25,11 +25,10 @@ from models.backtest import held_out
 from models.baseline import by_feature, relative_weight
 from models.calibration import carried
 from models.encoding import Encoder
-from models.trees import MOST_ROUNDS, PATIENCE, directed, rounds_after, settings_of
+from models.trees import Lesson, directed, grown, settings_of
 
 Floats = NDArray[np.float64]
 _SHARES = (0.08, 0.2, 0.4, 0.7, 1.0)
-_FEWEST_WINS = 10
 _MOST = 120_000
 _FEWEST_EXPECTED, _MOST_EXPECTED = 1e-12, 500.0
 
@@ -179,27 +178,12 @@ def fit_hazard(
     wins, lived = (np.bincount(stretch, each * weight, len(_SHARES)) for each in (won, days))
     base = np.log((wins + 1) / (lived + lived.sum() / (wins.sum() + 1)))
     settings = {**settings_of(params, len(seen), seed), "objective": "poisson", **_bound(encoder, monotone, absence)}
-    booster = _grown(values, won, weight, base[stretch] + np.log(days), held_out(seen["lead_id"])[row], settings)
+    lesson = Lesson(values, won, weight, held_out(seen["lead_id"])[row], base[stretch] + np.log(days))
     ends = tuple(float(share * horizon_days) for share in _SHARES)
-    return HazardModel(encoder, booster, ends, tuple(float(rate) for rate in base), absence)
+    return HazardModel(encoder, grown(lesson, settings), ends, tuple(float(rate) for rate in base), absence)
 
 
 def _bound(encoder: Encoder, monotone: Mapping[str, int] | None, absence: bool) -> dict[str, Any]:
     """What may only raise the chance that nothing comes may only lower the rate at which it comes; the stretch itself is free."""
     found = directed(encoder, {name: -sign if absence else sign for name, sign in (monotone or {}).items()})
     return {**found, "monotone_constraints": [*found["monotone_constraints"], 0]} if found else {}
-
-
-def _grown(values: Floats, won: Floats, weight: Floats, start: Floats, judged: NDArray[np.bool_], settings: dict[str, Any]) -> lgb.Booster:
-    """Trees grown from where they start, for as long as the leads held out gain; then once more on all."""
-
-    def dataset(which: NDArray[np.bool_], like: lgb.Dataset | None = None) -> lgb.Dataset:
-        bins = {"max_bin": settings["max_bin"], "verbosity": -1}
-        return lgb.Dataset(values[which], won[which], weight=weight[which], init_score=start[which], params=bins, reference=like)
-
-    grown = None
-    if min(won[judged].sum(), won[~judged].sum()) >= _FEWEST_WINS:
-        learn = dataset(~judged)
-        stop = lgb.early_stopping(PATIENCE, verbose=False)
-        grown = lgb.train(settings, learn, MOST_ROUNDS, valid_sets=[dataset(judged, learn)], callbacks=[stop])
-    return lgb.train(settings, dataset(np.ones(len(won), dtype=bool)), rounds_after(grown))

@@ -32,7 +32,8 @@ DEFAULTS: dict[str, Any] = {
 }
 """Small-leaved and strongly held: snapshots of a lead repeat each other, so a leaf needs many of them before it has seen many leads."""
 _FIXED = {"objective": "binary", "verbosity": -1, "bagging_freq": 1, "deterministic": True, "force_col_wise": True}
-MOST_ROUNDS, PATIENCE, _FEW_ROUNDS = 800, 40, 60
+_MOST_ROUNDS, _PATIENCE, _FEW_ROUNDS = 800, 40, 60
+_FEWEST = 10
 _LEAVES_FOR = 200
 
 
@@ -90,8 +91,7 @@ def fit_boosted(
     """
     encoder, values = Encoder.fit_transform(frame, features, style)
     settings = {**settings_of(params, len(frame), seed), **directed(encoder, monotone)}
-    rounds = rounds or _rounds(frame, values, settings, encoder.categorical)
-    return BoostedModel(encoder, lgb.train(settings, _dataset(frame, values, settings, encoder.categorical), rounds))
+    return BoostedModel(encoder, grown(lesson_of(frame, values, encoder.categorical), settings, rounds))
 
 
 def settings_of(params: dict[str, Any] | None, rows: int, seed: int) -> dict[str, Any]:
@@ -113,47 +113,65 @@ def directed(encoder: Encoder, monotone: Mapping[str, int] | None) -> dict[str, 
     return {"monotone_constraints": signs, "monotone_constraints_method": "intermediate"} if any(signs) else {}
 
 
-def _dataset(
-    frame: pd.DataFrame, values: Floats, settings: dict[str, Any], categorical: Sequence[int], like: lgb.Dataset | None = None
-) -> lgb.Dataset:
-    bins = {"max_bin": settings["max_bin"], "verbosity": -1}
-    won, weight = frame["converted"].to_numpy(dtype=float), relative_weight(frame)
-    return lgb.Dataset(values, won, weight=weight, params=bins, reference=like, categorical_feature=list(categorical))
+@dataclass(frozen=True)
+class Lesson:
+    """What trees are grown on: one row an example.
+
+    Parameters
+    ----------
+    answer : what they are to say, such as whether it converted.
+    judged : which rows are of the leads held out while it is found out how long to grow.
+    start : where each row starts from, on the scale of the trees; None: all from the same.
+    categorical : the columns that hold codes of levels, see `models.encoding.Encoder.categorical`.
+    """
+
+    values: Floats
+    answer: Floats
+    weight: Floats
+    judged: NDArray[np.bool_]
+    start: Floats | None = None
+    categorical: Sequence[int] = ()
+
+    def rows(self, which: NDArray[np.bool_], settings: dict[str, Any], like: lgb.Dataset | None = None) -> lgb.Dataset:
+        """Some of it, as LightGBM wants it; cut into bins like another part."""
+        bins, codes = {"max_bin": settings["max_bin"], "verbosity": -1}, list(self.categorical)
+        values, answer, weight = self.values[which], self.answer[which], self.weight[which]
+        start = None if self.start is None else self.start[which]
+        return lgb.Dataset(values, answer, weight=weight, init_score=start, params=bins, reference=like, categorical_feature=codes)
 
 
-def early_stopped(
-    frame: pd.DataFrame,
-    values: Floats,
-    settings: dict[str, Any],
-    categorical: Sequence[int] = (),
-    callbacks: Sequence[Callable[..., None]] = (),
-) -> lgb.Booster | None:
+def lesson_of(frame: pd.DataFrame, values: Floats, categorical: Sequence[int] = ()) -> Lesson:
+    """Whether each example converted, from its encoded values."""
+    return Lesson(values, frame["converted"].to_numpy(dtype=float), relative_weight(frame), held_out(frame["lead_id"]), categorical=categorical)
+
+
+def early_stopped(lesson: Lesson, settings: dict[str, Any], callbacks: Sequence[Callable[..., None]] = ()) -> lgb.Booster | None:
     """Trees grown on three quarters of the leads for as long as the last quarter gains; None when too few of either converted.
 
     Stopping on the newest nights instead mistakes a moving base rate for overfitting.
 
     Parameters
     ----------
-    values : the encoded frame.
     settings : see `settings_of`.
-    categorical : the columns that hold codes of levels, see `models.encoding.Encoder.categorical`.
     callbacks : LightGBM's, called after every round.
     """
-    judged = held_out(frame["lead_id"])
-    if min(frame.loc[judged, "converted"].sum(), frame.loc[~judged, "converted"].sum()) < 10:
+    judged = lesson.judged
+    if min(lesson.answer[judged].sum(), lesson.answer[~judged].sum()) < _FEWEST:
         return None
-    learn = _dataset(frame[~judged], values[~judged], settings, categorical)
-    judge = _dataset(frame[judged], values[judged], settings, categorical, like=learn)
-    return lgb.train(settings, learn, MOST_ROUNDS, valid_sets=[judge], callbacks=[*callbacks, lgb.early_stopping(PATIENCE, verbose=False)])
+    learn = lesson.rows(~judged, settings)
+    judge = lesson.rows(judged, settings, like=learn)
+    return lgb.train(settings, learn, _MOST_ROUNDS, valid_sets=[judge], callbacks=[*callbacks, lgb.early_stopping(_PATIENCE, verbose=False)])
 
 
-def _rounds(frame: pd.DataFrame, values: Floats, settings: dict[str, Any], categorical: Sequence[int]) -> int:
-    return rounds_after(early_stopped(frame, values, settings, categorical))
+def grown(lesson: Lesson, settings: dict[str, Any], rounds: int | None = None) -> lgb.Booster:
+    """Trees grown on all of it, for as many rounds as help on leads held out unless their number is given."""
+    everything = np.ones(len(lesson.answer), dtype=bool)
+    return lgb.train(settings, lesson.rows(everything, settings), rounds or _rounds(lesson, settings))
 
 
-def rounds_after(grown: lgb.Booster | None) -> int:
-    """How many rounds the last fit is given, on all leads, after trees were grown on three quarters of them; few where they could not be."""
-    if grown is None:
+def _rounds(lesson: Lesson, settings: dict[str, Any]) -> int:
+    found = early_stopped(lesson, settings)
+    if found is None:
         return _FEW_ROUNDS
     # More leads bear more rounds: those held out come back for the last fit.
-    return max(int(grown.best_iteration * np.sqrt(4 / 3)), 20)
+    return max(int(found.best_iteration * np.sqrt(4 / 3)), 20)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from features.feature import Feature
 from models.encoding import PLAIN, Encoder, Style
-from models.trees import DEFAULTS, directed, early_stopped, settings_of
+from models.trees import DEFAULTS, directed, early_stopped, lesson_of, settings_of
 
 _ROWS = 40_000
 _WORTH = 0.99
@@ -119,12 +119,12 @@ def tune(
     if trials <= 1 or not len(thin):
         return Search()
     encoder, values = Encoder.fit_transform(thin, features, style)
-    fixed = directed(encoder, monotone)
+    lesson, fixed = lesson_of(thin, values, encoder.categorical), directed(encoder, monotone)
     name = _digest(thin, values, [column.name for column in encoder.columns], fixed, seed)
 
     def loss(trial: optuna.Trial) -> float | None:
         settings = {**settings_of(trial.params, len(thin), seed), **fixed}
-        grown = early_stopped(thin, values, settings, encoder.categorical, [_watched(trial)])
+        grown = early_stopped(lesson, settings, [_watched(trial)])
         return None if grown is None else float(grown.best_score["valid_0"]["binary_logloss"])
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -12,7 +12,7 @@ import pytest
 
 from features.feature import Feature
 from models.calibration import sigmoid
-from models.trees import DEFAULTS, BoostedModel, early_stopped, fit_boosted, settings_of
+from models.trees import DEFAULTS, BoostedModel, early_stopped, fit_boosted, lesson_of, settings_of
 
 FRAME = learnable.examples(leads=200, weeks=6)
 GROWN = fit_boosted(FRAME, learnable.FEATURES, rounds=40)
@@ -31,9 +31,9 @@ def test_named_settings_win_over_the_defaults() -> None:
 def test_growing_stops_by_itself_only_where_enough_converted_on_both_sides() -> None:
     values = GROWN.encoder.transform(FRAME)
     settings = settings_of(None, len(FRAME), seed=7)
-    assert early_stopped(FRAME, values, settings).best_iteration > 20
+    assert early_stopped(lesson_of(FRAME, values), settings).best_iteration > 20
     few = FRAME.assign(converted=FRAME["lead_id"] == "L0007")
-    assert early_stopped(few, values, settings) is None
+    assert early_stopped(lesson_of(few, values), settings) is None
     assert fit_boosted(few, learnable.FEATURES).booster.num_trees() <= 60
 
 

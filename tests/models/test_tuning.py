@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from features.feature import Feature
 from models import tuning
 from models.encoding import Encoder, Style
-from models.trees import DEFAULTS, early_stopped, settings_of
+from models.trees import DEFAULTS, early_stopped, lesson_of, settings_of
 from models.tuning import PUBLISHED, SPACE, STARTS, Search, falls_behind, tune
 
 PAST = learnable.examples(leads=250, weeks=12)
@@ -45,7 +45,7 @@ def _checkers(leads: int = 4_000) -> pd.DataFrame:
 
 
 def _loss(past: pd.DataFrame, features: tuple[Feature, ...], params: dict[str, object]) -> float:
-    grown = early_stopped(past, Encoder.fit(past, features).transform(past), settings_of(params, len(past), 7))
+    grown = early_stopped(lesson_of(past, Encoder.fit(past, features).transform(past)), settings_of(params, len(past), 7))
     assert grown is not None
     return float(grown.best_score["valid_0"]["binary_logloss"])
 
