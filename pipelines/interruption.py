@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from types import FrameType
 
 import psutil
 
 CODE = 128 + signal.SIGINT
+_SAID = "\nleadscore: stopped as you asked. What was under way is thrown away; everything else is as it was.\n"
+_STDERR = 2
 
 
 def end_on_interruption() -> None:
@@ -26,5 +27,6 @@ def end_on_interruption() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     for child in psutil.Process().children(recursive=True):
         child.kill()
-    print("\nleadscore: stopped as you asked. What was under way is thrown away; everything else is as it was.", file=sys.stderr, flush=True)
+    # Not by print: the signal may come in the middle of one, which takes no second one into itself but raises, and then nothing ends.
+    os.write(_STDERR, _SAID.encode())
     os._exit(CODE)

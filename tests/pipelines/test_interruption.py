@@ -40,3 +40,26 @@ def test_an_interrupted_extract_ends_at_once_with_its_server_and_has_changed_not
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
     done = subprocess.run([*command[:1], "status"], cwd=untouched.parent, capture_output=True, text=True, check=False)
     assert "holds no tables yet: run `leadscore extract` first" in done.stderr
+
+
+def test_it_ends_also_in_the_middle_of_a_print() -> None:
+    # Whoever writes to standard error while it writes to standard error is refused by Python: the signal comes from inside a write.
+    program = """
+import io, os, signal, sys
+from pipelines.interruption import end_on_interruption
+
+class Interrupted(io.FileIO):
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+end_on_interruption()
+sys.stderr = io.TextIOWrapper(io.BufferedWriter(Interrupted(2, "w", closefd=False)))
+try:
+    print("Extracting ...", file=sys.stderr, flush=True)
+except RuntimeError:
+    print("went on")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (CODE, "")
+    assert ended.stderr.endswith("everything else is as it was.\n")
