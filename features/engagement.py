@@ -1,6 +1,7 @@
-"""What a lead did: counts over windows, recency, distinct active days, velocity, first and last touch.
+"""What a lead did: counts over windows, counts that fade, recency, distinct active days, velocity, first and last touch.
 
-A window of w days as of a night holds the activities with occurred_at in [as_of - w days, as_of) that were known by then. Direction "in" is
+A window of w days as of a night holds the activities with occurred_at in [as_of - w days, as_of) that were known by then. In a fading count of
+half-life h an activity of age a counts 2^(-a/h), so that yesterday's is worth more than last week's without a border between them. Direction "in" is
 what came from the lead, "out" is what sales or marketing sent it.
 """
 
@@ -15,6 +16,8 @@ from features.history import days_between
 from features.plan import Deed, Plan
 
 _EVER = "ever"
+# Parts of whole numbers add up the same in any order, so that a night scored again is the same to the byte.
+_PARTS = 2.0**30
 
 
 def features(plan: Plan) -> tuple[Feature, ...]:
@@ -24,6 +27,7 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     ['in_in_7d', 'in_ever', 'active_days_in_7d']
     """
     spans = [(f"in_{w}d", f"in the last {w} days" if w > 1 else "in the last day") for w in plan.windows] + [(_EVER, "so far")]
+    spans += [(_fading(days), f"lately, each counting half after {days} days") for days in plan.half_lives]
     columns = [Feature(f"in_{span}", "number", "activity", f"was active {{value}} {words}", "times") for span, words in spans]
     columns += [
         Feature(f"active_days_in_{days}d", "number", "active days", f"was active on {{value}} of the last {days} days")
@@ -47,7 +51,7 @@ def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
 
     One join and one aggregation, whatever the number of windows, so that the engine reads the activities once.
     """
-    seen = known_activities(crm, spine)
+    seen = _faded(known_activities(crm, spine), plan)
     inward = seen.direction == "in"
     wanted = {feature.name for feature in features(plan)}
     counts: dict[str, ir.Value] = {}
@@ -57,6 +61,9 @@ def table(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
             counts[f"active_days_{span}"] = seen.day.nunique(where=inward & inside)
         for deed in plan.deeds:
             counts[f"{deed.column}_{span}"] = seen.count(where=_is(seen, deed) & inside)
+    for span in map(_fading, plan.half_lives):
+        counts[f"in_{span}"] = seen[span].sum(where=inward) / _PARTS
+        counts |= {f"{deed.column}_{span}": seen[span].sum(where=_is(seen, deed)) / _PARTS for deed in plan.deeds}
     lasts: dict[str, ir.Value] = {f"{deed.column}_last": seen.occurred_at.max(where=_is(seen, deed)) for deed in plan.deeds}
     ends = {"last_in": seen.occurred_at.max(where=inward), "first_in": seen.occurred_at.min(where=inward)}
     sums = seen.group_by("lead_id", "as_of").agg(
@@ -88,6 +95,16 @@ def known_activities(crm: Crm, spine: ir.Table) -> ir.Table:
     keys = spine.select("lead_id", "as_of")
     seen = keys.join(deeds, [keys.lead_id == deeds.actor, deeds.known_at < keys.as_of, deeds.occurred_at < keys.as_of])
     return seen.select("lead_id", "as_of", "kind", "direction", "occurred_at", "day", age_days=days_between(seen.as_of, seen.occurred_at))
+
+
+def _faded(seen: ir.Table, plan: Plan) -> ir.Table:
+    """Activities with what each counts in every count that fades, in parts of `_PARTS`."""
+    left = {_fading(days): ibis.literal(2.0) ** (seen.age_days / -float(days)) * _PARTS for days in plan.half_lives}
+    return seen.mutate(**{span: part.round().cast("int64") for span, part in left.items()})
+
+
+def _fading(half_life: int) -> str:
+    return f"fading_{half_life}d"
 
 
 def _windows(seen: ir.Table, plan: Plan) -> list[tuple[str, ir.BooleanValue]]:

@@ -86,6 +86,7 @@ class Plan:
     tracked : fields whose past values stand in `lead_changes`.
     rated : names of the category attributes (and "owner_id") whose past conversion rate is a feature.
     windows : days of the engagement windows. 1, 7, 30, 90: tonight, a week, a month, a quarter.
+    half_lives : days after which an activity counts half in the counts that fade. 5, 20: of how long interest lasts a window says nothing.
     closed_statuses : values of `status` that take a lead off the list.
     outcome : what a score is the probability of, and so who is scored.
     smoothing : leads' worth of the overall rate added to every group's own. 20: a group of 20 leads counts half.
@@ -97,6 +98,7 @@ class Plan:
     tracked: tuple[str, ...] = ()
     rated: tuple[str, ...] = ("owner_id",)
     windows: tuple[int, ...] = (1, 7, 30, 90)
+    half_lives: tuple[int, ...] = (5, 20)
     closed_statuses: tuple[str, ...] = ("disqualified", "merged", "lost", "won", "customer")
     smoothing: float = 20.0
     outcome: Outcome = field(default_factory=Outcome)
@@ -118,6 +120,8 @@ class Plan:
             "timeline": Timeline(**stored["timeline"]),
             "deeds": tuple(Deed(**one) for one in stored["deeds"]),
             "attributes": tuple(Attribute(**one) for one in stored["attributes"]),
+            # A model of before there were any learned without.
+            "half_lives": tuple(stored.get("half_lives", ())),
             # A model of before there were others learned the first purchase.
             "outcome": Outcome.from_dict(stored.get("outcome", {})),
         }

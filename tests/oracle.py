@@ -174,8 +174,12 @@ class Oracle:
         week = sum(days(as_of, a["occurred_at"]) <= 7 for a in inward)
         month = sum(days(as_of, a["occurred_at"]) <= 30 for a in inward)
         found["velocity"] = (week + 1) / (month * 7 / 30 + 1)
+        for half in self.plan.half_lives:
+            found[f"in_fading_{half}d"] = faded([days(as_of, a["occurred_at"]) for a in inward], half)
         for deed in self.plan.deeds:
             mine = [a for a in seen if a["kind"] == deed.kind and a["direction"] == deed.direction]
+            for half in self.plan.half_lives:
+                found[f"{deed.column}_fading_{half}d"] = faded([days(as_of, a["occurred_at"]) for a in mine], half)
             for span, width in spans:
                 found[f"{deed.column}_{span}"] = sum(days(as_of, a["occurred_at"]) <= width for a in mine)
             found[f"{deed.column}_recency"] = days(as_of, max((a["occurred_at"] for a in mine), default=None))
@@ -278,6 +282,11 @@ class Oracle:
 
 def days(later: datetime, earlier: datetime | None) -> float | None:
     return None if earlier is None else (later - earlier).total_seconds() / 86_400
+
+
+def faded(ages: list[float], half_life: int) -> float:
+    """What activities of some ages count for, each half as much after every half-life."""
+    return sum(0.5 ** (age / half_life) for age in ages)
 
 
 def hours(later: datetime | None, earlier: datetime) -> float | None:
