@@ -50,8 +50,8 @@ class Blending:
         if len(self.blend.members) < 2:
             return f"No blend of the models leads: {self.because}."
         found = self.difference
-        told = f" (difference to {self.beside} alone {found.value:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f})" if found else ""
-        return f"A blend of {self.blend.made_of} {self.because}{told}."
+        told = f"{found.value:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}" if found else ""
+        return f"A blend of {self.blend.made_of} {self.because} (difference to {self.beside} alone, calibrated as it is used, {told})."
 
     def table(self) -> pd.DataFrame:
         """racer, weight, log_loss: one row a racer, on the nights that the blend was judged on, and the blend's own, which has no weight."""
