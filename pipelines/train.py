@@ -318,5 +318,6 @@ def racers(learned: Learned) -> tuple[dict[str, str], ...]:
 def why_leader(learned: Learned) -> str:
     """Every racer's log-loss, what a blend of them is made of, and why it leads or does not."""
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
-    head = f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."
+    leader = "a blend" if learned.blending.leads else learned.leader
+    head = f"The model is {leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."
     return f"{head} {learned.blending.sentence}"
