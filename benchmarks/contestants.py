@@ -19,6 +19,7 @@ from benchmarks.peers import fit_lightgbm, rows_per_second, spent
 from features.labels import ripe
 from models.backtest import Fit
 from models.baseline import fit_logistic, fit_points
+from models.leader import fit_of
 from models.metrics import Floats
 from models.race import Learned, learn, racers_of
 
@@ -133,6 +134,7 @@ class Ours:
             until = pd.Timestamp(ripe(past)["as_of"].max()).to_pydatetime() + study.plan.timeline.gap
             self._chosen = learn(past, study.features, study.plan, until, seed=training.seed, k=training.folds, trials=training.trials)
             return self._chosen.scorer.log_odds
-        racer = racers_of(study.plan, self._chosen.params, training.seed)[self._chosen.leader]
-        model, calibration = racer(past, study.features), self._chosen.scorer.calibration
+        racers = racers_of(study.plan, self._chosen.params, training.seed)
+        leader = fit_of(self._chosen.leader, racers, self._chosen.blending)
+        model, calibration = leader(past, study.features), self._chosen.scorer.calibration
         return lambda frame: calibration.apply(model.log_odds(frame))

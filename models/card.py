@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
+
 from models.metrics import Estimate
 from models.race import Learned
 
@@ -46,6 +48,9 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         f"{scorer.last_night:%Y-%m-%d}; {counts['unripe']:,} unripe examples carry no label and say only what had happened so far. "
         f"Base rate {scorer.base_rate:.1%}.",
         "",
+        f"**Blend.** {learned.blending.sentence}",
+        *_blend(learned),
+        "",
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
         *_calibrations(learned),
         "",
@@ -66,6 +71,16 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         "**Gate.** " + "; ".join(gate) + ".",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _blend(learned: Learned) -> list[str]:
+    """How much every racer counts in the blend, and how it did on the nights that the blend was judged on."""
+    table = learned.blending.table()
+    if table.empty:
+        return []
+    weights = ["" if pd.isna(weight) else f"{weight:.3f}" for weight in table["weight"]]
+    rows = [f"| {name} | {weight} | {loss:.4f} |" for name, weight, loss in zip(table["racer"], weights, table["log_loss"], strict=True)]
+    return ["", "| racer | weight in the blend | log-loss |", "|---|---|---|", *rows]
 
 
 def _calibrations(learned: Learned) -> list[str]:

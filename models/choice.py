@@ -35,7 +35,8 @@ CANDIDATES: Mapping[str, Callable[[Floats, Bools, Floats], Map]] = {
 """Everybody who competes, the simplest first."""
 EARNED = "lowered log-loss on later nights beyond doubt"
 _LOG_LOSS = "log-loss"
-_FEWEST = 20
+FEWEST = 20
+"""Leads that converted before a night, below which nothing is learned for it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Choice:
     by_fold: Mapping[int, Map] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
     differences: Mapping[str, Estimate] = field(default_factory=dict)
-    because: str = f"fewer than {_FEWEST} conversions of the backtest were known before its later nights, so that no other was tried"
+    because: str = f"fewer than {FEWEST} conversions of the backtest were known before its later nights, so that no other was tried"
 
     def table(self) -> pd.DataFrame:
         """candidate, log_loss, difference, low, high, chosen: one row a candidate."""
@@ -77,6 +78,11 @@ class Trial:
     newest: Bools
     seed: int = 7
     figure: str = _LOG_LOSS
+
+    @classmethod
+    def on(cls, rows: Judged, fold: Folds, judged: Bools, seed: int = 7) -> Trial:
+        """A trial by log-loss on some of the rows of a backtest."""
+        return cls(rows.of(judged), (fold == fold[judged].max())[judged], seed)
 
     def loss(self, losses: Floats) -> float:
         """Mean of one loss a row."""
@@ -118,7 +124,7 @@ def choose(rows: Judged, fold: Folds, gap: np.timedelta64, seed: int = 7) -> Cho
     judged = np.isin(fold, list(maps["identity"]))
     if not judged.any():
         return Choice()
-    trial = Trial(rows.of(judged), (fold == fold[judged].max())[judged], seed)
+    trial = Trial.on(rows, fold, judged, seed)
     losses = {name: log_losses(trial.rows.converted, calibrated(trial.rows.log_odds, fold[judged], by_fold)) for name, by_fold in maps.items()}
     means = {name: trial.loss(each) for name, each in losses.items()}
     plain = losses["identity"]
@@ -140,12 +146,21 @@ def _learned_before(rows: Judged, fold: Folds, gap: np.timedelta64) -> dict[str,
     """What each candidate had learned by the first night of each fold, where enough was known."""
     weight = in_leads(rows)
     maps: dict[str, dict[int, Map]] = {name: {} for name in CANDIDATES}
-    for number in np.unique(fold):
-        known = rows.night <= rows.night[fold == number].min() - gap
-        if len(pd.unique(rows.lead[known & rows.converted])) >= _FEWEST:
-            for name, fit in CANDIDATES.items():
-                maps[name][int(number)] = fit(rows.log_odds[known], rows.converted[known], weight[known])
+    for number, known in known_before(rows, fold, gap).items():
+        for name, fit in CANDIDATES.items():
+            maps[name][number] = fit(rows.log_odds[known], rows.converted[known], weight[known])
     return maps
+
+
+def known_before(rows: Judged, fold: Folds, gap: np.timedelta64) -> dict[int, Bools]:
+    """Which rows had an outcome by the first night of each fold; a fold is missing where fewer than twenty of their leads had converted.
+
+    Parameters
+    ----------
+    gap : see `choose`.
+    """
+    before = {int(number): rows.night <= rows.night[fold == number].min() - gap for number in np.unique(fold)}
+    return {number: known for number, known in before.items() if len(pd.unique(rows.lead[known & rows.converted])) >= FEWEST}
 
 
 def calibrated(log_odds: Floats, fold: Folds, by_fold: Mapping[int, Map]) -> Floats:

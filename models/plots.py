@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,8 @@ from matplotlib.figure import Figure
 from models.calibration import sigmoid
 from models.metrics import Judged, gain_curve, reliability_table
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+# Told apart by the colour-blind too (Okabe and Ito 2008); where more run, colours come again.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def _blank(title: str, x: str, y: str) -> tuple[Figure, Axes]:
@@ -27,7 +29,7 @@ def _blank(title: str, x: str, y: str) -> tuple[Figure, Axes]:
 def gain(racers: Mapping[str, Judged]) -> Figure:
     """How many of the conversions are found by working the best share of the leads."""
     figure, axes = _blank("Gain: fewer leads for the same deals", "share of leads worked, best first", "share of conversions found")
-    for (name, rows), colour in zip(racers.items(), _COLOURS, strict=False):
+    for (name, rows), colour in zip(racers.items(), cycle(_COLOURS), strict=False):
         curve = gain_curve(rows)
         axes.plot(curve["worked"], curve["found"], label=name, color=colour)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="random order")
@@ -38,7 +40,7 @@ def gain(racers: Mapping[str, Judged]) -> Figure:
 def lift(racers: Mapping[str, Judged]) -> Figure:
     """How many times the average rate the best share converts at."""
     figure, axes = _blank("Lift over working at random", "share of leads worked, best first", "conversion rate over the average")
-    for (name, rows), colour in zip(racers.items(), _COLOURS, strict=False):
+    for (name, rows), colour in zip(racers.items(), cycle(_COLOURS), strict=False):
         curve = gain_curve(rows).iloc[2:]
         axes.plot(curve["worked"], curve["found"] / curve["worked"], label=name, color=colour)
     axes.axhline(1, color="0.6", linestyle="--", label="random order")

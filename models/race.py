@@ -1,10 +1,10 @@
-"""Points table, logistic model, boosted trees and hazard run every fold; the best of them, refitted on everything ripe, becomes the challenger."""
+"""Points table, logistic model, boosted trees and hazard run every fold; the best of them, or a blend, learns everything and is the challenger."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,10 @@ from features.plan import Plan
 from models.backtest import Backtest, Fit, folds, run
 from models.baseline import PointsTable, fit_logistic, fit_points
 from models.baserate import Following, follow
-from models.calibration import log_loss_of
-from models.choice import Choice, calibrated, choose
+from models.choice import Choice, calibrated
 from models.encoding import STYLES
 from models.hazard import fit_hazard
+from models.leader import Blending, lead, losses_of
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, usual_values
@@ -45,10 +45,11 @@ class Learned:
     following: Following = field(default_factory=Following)
     search: Search = field(default_factory=Search)
     worth: Worth = field(default_factory=Worth)
+    blending: Blending = field(default_factory=Blending)
 
     def losses(self) -> dict[str, float]:
-        """Every racer's log-loss on all nights it had not seen: the lowest leads."""
-        return _losses(self.backtest)
+        """Every racer's log-loss on all nights it had not seen, with the blend's where that leads: the lowest leads."""
+        return losses_of(self.backtest)
 
     def judged(self) -> Judged:
         """The leader on nights it had not seen, calibrated as it is used, by what was known before them."""
@@ -103,7 +104,7 @@ def learn(
     monotone: Mapping[str, int] | None = None,
     encodings: Sequence[str] = (),
 ) -> Learned:
-    """Race, choose, calibrate, refit.
+    """Race, choose who leads, calibrate, refit.
 
     Parameters
     ----------
@@ -121,14 +122,13 @@ def learn(
     search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
     racers = racers_of(plan, search.params, seed, monotone, encodings)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
-    losses = _losses(backtest)
-    leader = min(losses, key=losses.__getitem__)
-    choice = _calibrate(backtest, leader, plan.timeline.gap, seed)
-    following = follow(backtest, leader, answered, choice, plan.timeline.gap, seed)
+    leader = lead(backtest, timeline.gap, seed)
+    backtest, choice = leader.backtest, leader.choice
+    following = follow(backtest, leader.name, answered, choice, timeline.gap, seed)
     progress(0.7, "measuring with intervals")
-    metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in racers}
-    progress(0.9, f"learning {leader} on everything ripe")
-    model = racers[leader](frame, features)
+    metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in backtest.log_odds}
+    progress(0.9, f"learning {leader.name} on everything ripe")
+    model = leader.fit(racers)(frame, features)
     worth = fit_amount(frame, features, plan, seed)
     points = model if isinstance(model, PointsTable) else fit_points(answered, features)
     scorer = Scorer(
@@ -144,16 +144,7 @@ def learn(
         following.days,
         amount=worth.model,
     )
-    return Learned(scorer, backtest, metrics, leader, search.params, points.table(), choice, following, search, worth)
-
-
-def _losses(backtest: Backtest) -> dict[str, float]:
-    judged = {name: backtest.judged(name) for name in backtest.log_odds}
-    return {name: log_loss_of(rows.converted, rows.log_odds, rows.weight) for name, rows in judged.items()}
-
-
-def _calibrate(backtest: Backtest, name: str, gap: timedelta, seed: int) -> Choice:
-    return choose(backtest.judged(name), backtest.rows["fold"].to_numpy(), np.timedelta64(gap), seed)
+    return Learned(scorer, backtest, metrics, leader.name, search.params, points.table(), choice, following, search, worth, leader.blending)
 
 
 def _thinned(backtest: Backtest) -> Backtest:

@@ -18,6 +18,7 @@ from features.plan import Plan
 from features.problem import Problem
 from models.amount import AmountModel
 from models.baseline import LinearModel, PointsTable
+from models.blend import BLEND, BlendModel
 from models.calibration import Map, carried, restored, sigmoid
 from models.hazard import HazardModel
 from models.merit import MeritedModel
@@ -138,10 +139,8 @@ class Scorer:
         Problem : a newer version of the product made it, of a kind that this one does not know.
         """
         stored = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
-        if stored["model"] not in _MODELS:
-            raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
-            MeritedModel.load(folder, _MODELS[stored["model"]].load(folder)),
+            _loaded(folder, stored["model"]),
             restored(stored["calibration"]),
             Plan.from_dict(stored["plan"]),
             tuple(Feature(**one) for one in stored["features"]),
@@ -154,6 +153,15 @@ class Scorer:
             stored.get("caveat", ""),
             AmountModel.load(folder),
         )
+
+
+def _loaded(folder: Path, kind: str) -> Any:
+    """A model from its folder; the members of a blend lie in folders below it."""
+    if kind == BLEND:
+        return BlendModel.load(folder, _loaded)
+    if kind not in _MODELS:
+        raise Problem(f"The stored model is of a kind ({kind}) that this version of leadscore does not know: install a newer one.")
+    return MeritedModel.load(folder, _MODELS[kind].load(folder))
 
 
 def base_rate_of(answered: pd.DataFrame) -> float:

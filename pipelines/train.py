@@ -145,7 +145,7 @@ def make_rules(company: Company, study: Study, past: bool) -> Report:
 
 @task(cache_policy=NO_CACHE)
 def learn_models(company: Company, study: Study) -> Learned:
-    """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best on everything ripe."""
+    """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best, or a blend, on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
     bound = monotone_of(training.monotone, company.attributes, study.features)
     with step("Learning, and testing on later nights") as progress:
@@ -242,6 +242,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             "segments.csv": groups.segments.to_csv(index=False),
             "fairness.csv": groups.fairness.to_csv(index=False),
             "calibration.csv": pd.concat([learned.choice.table(), learned.following.table()]).to_csv(index=False),
+            "blend.csv": learned.blending.table().to_csv(index=False),
             "amount.csv": learned.worth.table().to_csv(index=False),
             "points_table.csv": learned.points.to_csv(index=False),
             "gate.html": verdict(decision, settings.company.name, scorer),
@@ -315,5 +316,8 @@ def racers(learned: Learned) -> tuple[dict[str, str], ...]:
 
 
 def why_leader(learned: Learned) -> str:
+    """Every racer's log-loss, what a blend of them is made of, and why it leads or does not."""
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
-    return f"The model is {learned.leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."
+    leader = "a blend" if learned.blending.leads else learned.leader
+    head = f"The model is {leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."
+    return f"{head} {learned.blending.sentence}"

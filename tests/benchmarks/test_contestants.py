@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import pandas as pd
@@ -9,7 +10,10 @@ import pytest
 from cases import PLAN, SETTINGS, case
 
 from benchmarks.contestants import OURS, Ours, Terms, contestants
-from features.labels import as_known
+from features.labels import as_known, ripe
+from models.baseline import fit_points
+from models.blend import Blend
+from models.leader import Blending
 from models.race import learn, racers_of
 
 pytestmark = pytest.mark.xdist_group("race")
@@ -53,3 +57,19 @@ def test_ours_is_what_train_chooses_and_then_learns_again() -> None:
     again = racers_of(study.plan, chosen.params, SETTINGS.training.seed)[chosen.leader](more, study.features)
     assert second.log_odds.tolist() == chosen.scorer.calibration.apply(again.log_odds(later)).tolist()
     assert second.log_odds.tolist() != first.log_odds.tolist()
+
+
+def test_ours_learns_again_as_a_blend_where_a_blend_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    company = case(leads=60)
+    study = company.study
+    past = as_known(study.frame, datetime(2025, 7, 6), PLAN.timeline)
+    later = study.frame[study.frame["as_of"] > datetime(2025, 7, 6)]
+    made = Blend({"points table": 0.4, "logistic": 0.5}, 0.1)
+    chosen = learn(past, study.features, PLAN, datetime(2025, 7, 6), k=2, trials=0)
+    monkeypatch.setattr("benchmarks.contestants.learn", lambda *given, **named: replace(chosen, leader="blend", blending=Blending(made)))
+    speak = Ours(company)
+    speak(past, later)
+    again = speak(past, later)
+    points, line = fit_points(ripe(past), study.features), racers_of(PLAN, {}, SETTINGS.training.seed)["logistic"](past, study.features)
+    blended = 0.4 * points.log_odds(later) + 0.5 * line.log_odds(later) + 0.1
+    assert again.log_odds == pytest.approx(chosen.scorer.calibration.apply(blended))

@@ -10,7 +10,10 @@ import pytest
 
 from features.plan import Plan
 from features.timeline import Timeline
+from models.blend import Blend
 from models.card import model_card
+from models.choice import EARNED
+from models.leader import Blending
 from models.metrics import Estimate
 from models.race import Learned, learn
 from models.worth import Worth
@@ -47,6 +50,21 @@ def test_the_card_says_what_expected_value_takes_for_an_amount(learned: Learned)
     assert "| amount | gamma deviance | difference to the average | expected over true sum |" in lines
     assert "| average | 0.6160 |  | 0.970 (0.870 to 1.120) |" in lines
     assert "| gamma | 0.4260 | -0.19000 (-0.26000 to -0.11500) | 0.970 (0.870 to 1.120) |" in lines
+
+
+def test_the_card_says_what_a_blend_is_made_of_and_whether_it_leads(learned: Learned) -> None:
+    card = model_card(replace(learned, blending=Blending()), COUNTS, [], ["worse"])
+    assert "**Blend.** No blend of the models was tried: fewer than 20 conversions of the backtest were known before its later nights." in card
+    assert "weight in the blend" not in card
+    losses = {"logistic": 0.5, "hazard": 0.52, "blend": 0.48}
+    blending = Blending(Blend({"logistic": 0.75, "hazard": 0.25}), {}, "logistic", losses, Estimate(-0.02, -0.03, -0.01), EARNED)
+    lines = model_card(replace(learned, blending=blending), COUNTS, [], ["worse"]).splitlines()
+    assert (
+        "**Blend.** A blend of 75 % logistic and 25 % hazard lowered log-loss on later nights beyond doubt "
+        "(difference to logistic alone, calibrated as it is used, -0.0200, 95 % interval -0.0300 to -0.0100)."
+    ) in lines
+    at = lines.index("| racer | weight in the blend | log-loss |")
+    assert lines[at + 2 : at + 5] == ["| logistic | 0.750 | 0.5000 |", "| hazard | 0.250 | 0.5200 |", "| blend |  | 0.4800 |"]
 
 
 def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:

@@ -54,6 +54,12 @@ def test_gain_shows_every_racer_and_what_random_order_finds() -> None:
     assert [text.get_text() for text in PICTURES["gain"].axes[0].get_legend().get_texts()] == ["points table", "boosted trees", "random order"]
 
 
+def test_nobody_is_missing_however_many_run() -> None:
+    many = {f"racer {n}": ROWS for n in range(9)}
+    for picture in (plots.gain(many), plots.lift(many)):
+        assert [text.get_text() for text in picture.axes[0].get_legend().get_texts()] == [*many, "random order"]
+
+
 def test_lift_falls_to_one_when_everybody_is_worked() -> None:
     worked, times = _line(PICTURES["lift"], "points table")
     assert (worked[-1], times[-1]) == (1.0, pytest.approx(1.0))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import learnable
 import numpy as np
@@ -10,11 +14,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from features.feature import Feature
+from features.labels import ripe
 from features.plan import Plan
 from features.timeline import Timeline
+from models.baseline import fit_logistic
 from models.calibration import sigmoid
 from models.race import Learned, learn, racers_of
-from models.scorer import usual_values
+from models.scorer import Scorer, usual_values
 
 PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
 FRAME = learnable.examples()
@@ -46,6 +53,45 @@ def test_trees_run_once_more_in_each_encoding_that_is_named_and_the_backtest_cho
     assert min(losses["boosted trees, native"], losses["boosted trees, target"]) < 0.95 * losses["boosted trees"]
     assert found.leader in ("boosted trees, native", "boosted trees, target")
     assert found.scorer.model.encoder.kinds["source"] == found.leader.removeprefix("boosted trees, ")
+
+
+def test_racers_that_each_know_half_lead_as_a_blend_that_is_judged_stored_and_used_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = learnable.examples(leads=900)
+    pull = 2.4 * np.log1p(frame["opens_7d"]) + 4.0 * (frame["source"] == "web") - 4.5
+    won = np.random.default_rng(2).random(len(frame)) < 1 / (1 + np.exp(-pull))
+    frame = frame.assign(converted=won, happened_at=(frame["as_of"] + pd.Timedelta(days=1)).where(won))
+    halves = {"logistic": partial(_half, "opens_7d"), "boosted trees": partial(_half, "source")}
+    monkeypatch.setattr("models.race.racers_of", lambda *given: halves)
+    told: list[str] = []
+    found = learn(frame, learnable.FEATURES, PLAN, EXTRACTED, k=2, trials=0, progress=lambda share, words: told.append(words))
+    assert (found.leader, found.scorer.model.name) == ("blend", "blend")
+    assert told[-1] == "learning blend on everything ripe"
+    losses = found.losses()
+    assert list(losses) == list(found.metrics) == ["logistic", "boosted trees", "blend"]
+    assert min(losses, key=losses.__getitem__) == "blend"
+    assert found.metrics["blend"]["log_loss"].value == pytest.approx(losses["blend"])
+    rows = found.backtest.rows
+    later = (rows["fold"] == 1).to_numpy()
+    assert found.fold_metrics(1)["roc_auc"] == pytest.approx(
+        roc_auc_score(rows["converted"][later].astype(bool), found.backtest.log_odds["blend"][later])
+    )
+    assert len(found.judged().log_odds) == len(rows)
+    # Its members have learned everything ripe.
+    alone = {name: half(frame, learnable.FEATURES).log_odds(frame) for name, half in halves.items()}
+    assert found.blending.blend is not None
+    assert found.scorer.model.log_odds(frame) == pytest.approx(found.blending.blend.of(alone))
+    found.scorer.save(tmp_path)
+    back = Scorer.load(tmp_path)
+    np.testing.assert_array_equal(back.log_odds(frame), found.scorer.log_odds(frame))
+    assert back.contributions(frame).sum(axis=1).to_numpy() == pytest.approx(back.log_odds(frame), abs=1e-6)
+    assert {"bias", "opens_7d", "source"} == set(back.contributions(frame))
+
+
+def _half(name: str, past: pd.DataFrame, features: Sequence[Feature]) -> Any:
+    """What learns one of the features alone."""
+    return fit_logistic(ripe(past), [feature for feature in features if feature.name == name])
 
 
 def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: Learned) -> None:

@@ -15,7 +15,8 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from features.plan import Plan
 from features.problem import Problem
-from models.baseline import fit_points
+from models.baseline import fit_logistic, fit_points
+from models.blend import Blend, BlendModel
 from models.calibration import Calibration
 from models.metrics import Estimate
 from models.registry import Registry
@@ -65,6 +66,16 @@ def test_before_the_first_training_there_is_no_champion(registry: Registry) -> N
     assert registry.champion_or_none() is None
     with pytest.raises(Problem, match="There is no champion yet: run `leadscore train` first"):
         registry.champion()
+
+
+def test_a_blend_is_registered_with_the_models_it_is_made_of_and_serves_its_scores(registry: Registry) -> None:
+    points, line = fit_points(FRAME, learnable.FEATURES), fit_logistic(FRAME, learnable.FEATURES)
+    blend = BlendModel(Blend({"points table": 0.4, "logistic": 0.7}, -0.2), {"points table": points, "logistic": line})
+    scorer, example = replace(SCORER, model=blend), FRAME[[feature.name for feature in learnable.FEATURES]].head(3)
+    registry.conclude(registry.log(Training("train", {"model": "blend"}, {}, {}, scorer, example)), True, ("first",), NOW)
+    expected = scorer.probability(example)
+    assert registry.champion().scorer.probability(example).tolist() == expected.tolist()
+    assert registry.mlflow.pyfunc.load_model(f"models:/{registry.name}@champion").predict(example) == pytest.approx(expected)
 
 
 def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Registry, logged: Callable[[datetime], str]) -> None:

@@ -18,6 +18,7 @@ from features.problem import Problem
 from features.timeline import Timeline
 from models.amount import fit_gamma
 from models.baseline import fit_logistic, fit_points
+from models.blend import Blend, BlendModel
 from models.calibration import Calibration, Knots, sigmoid
 from models.encoding import Style
 from models.hazard import fit_hazard
@@ -25,7 +26,7 @@ from models.scorer import Model, Scorer
 from models.trees import fit_boosted
 
 FRAME = learnable.examples(leads=200, weeks=6)
-MODELS = {
+MODELS: dict[str, Model] = {
     "points table": fit_points(FRAME, learnable.FEATURES),
     "logistic": fit_logistic(FRAME, learnable.FEATURES),
     "boosted trees": fit_boosted(FRAME, learnable.FEATURES, rounds=40),
@@ -33,6 +34,10 @@ MODELS = {
     "boosted trees on codes and hashes": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("native", "hashed")),
     "boosted trees on rates and topics": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("target", "topics")),
 }
+MODELS["blend"] = BlendModel(
+    Blend({"logistic": 0.4, "boosted trees, native": 0.5, "hazard": 0.2}, -0.1),
+    {"logistic": MODELS["logistic"], "boosted trees, native": MODELS["boosted trees on codes and hashes"], "hazard": MODELS["hazard"]},
+)
 STRANGE = FRAME.head(2).assign(source="carrier pigeon", job_title=None, opens_7d=[np.nan, 1e9], met=np.nan)
 
 
@@ -54,7 +59,7 @@ def _scorer(model: Model) -> Scorer:
 def test_what_is_stored_is_text_and_comes_back_whole(name: str, tmp_path: Path) -> None:
     scorer = _scorer(MODELS[name])
     scorer.save(tmp_path / "new" / "scorer")
-    for file in (tmp_path / "new" / "scorer").iterdir():
+    for file in (tmp_path / "new" / "scorer").rglob("*.*"):
         file.read_text(encoding="utf-8")
         assert file.suffix in (".json", ".lgb")
     back = Scorer.load(tmp_path / "new" / "scorer")
@@ -112,4 +117,12 @@ def test_a_model_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "scorer.json").read_text(encoding="utf-8"))
     (tmp_path / "scorer.json").write_text(json.dumps({**stored, "model": "os.system"}), encoding="utf-8")
     with pytest.raises(Problem, match=r"of a kind \(os\.system\) that this version of leadscore does not know: install a newer one"):
+        Scorer.load(tmp_path)
+
+
+def test_a_blend_with_a_member_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
+    _scorer(MODELS["blend"]).save(tmp_path)
+    stored = (tmp_path / "blend.json").read_text(encoding="utf-8")
+    (tmp_path / "blend.json").write_text(stored.replace('"model": "hazard"', '"model": "os.system"'), encoding="utf-8")
+    with pytest.raises(Problem, match=r"of a kind \(os\.system\) that this version of leadscore does not know"):
         Scorer.load(tmp_path)

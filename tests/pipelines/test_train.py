@@ -63,7 +63,8 @@ def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
     assert "'contract_number' (leads) is not used" in card
     assert "**Groups.** On the same nights:\n- Calibration " in card
     tables = {
-        name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv")) for name in ("segments", "calibration", "fairness", "amount")
+        name: pd.read_csv(client.download_artifacts(parent.info.run_id, f"{name}.csv"))
+        for name in ("segments", "calibration", "fairness", "amount", "blend")
     }
     assert {"tier", "owner team", "source", "account's industry"} <= set(tables["segments"]["field"])
     assert (tables["segments"]["low"] <= tables["segments"]["realised"]).all()
@@ -71,10 +72,18 @@ def test_pictures_card_digest_and_signature_are_there(company: MadeUp) -> None:
     assert tables["calibration"]["chosen"].sum() in (1, 2)
     assert tables["amount"]["candidate"].tolist() == ["average", "log-normal", "gamma"]
     assert tables["amount"].loc[tables["amount"]["chosen"], "candidate"].tolist() == [parent.data.params["amount"]]
+    assert tables["blend"]["racer"].tolist() == ["points table", "logistic", "boosted trees", "hazard", "blend"]
+    assert tables["blend"]["weight"].isna().tolist() == [False] * 4 + [True]
+    assert "**Blend.** A blend of " in card
     assert tables["fairness"].empty
     assert re.fullmatch(r"[0-9a-f]{16}", parent.data.tags["dataset_digest"])
     model = mlflow.models.get_model_info("models:/leadscore/1")
     assert "lead_age_days" in model.signature.inputs.input_names()
+
+
+def test_the_report_says_what_a_blend_is_made_of_and_why_it_leads_or_does_not(company: MadeUp) -> None:
+    (said,) = (notice for notice in company.reports["train"].notices if notice.startswith("The model is "))
+    assert re.search(r"\. A blend of \d+ % [\w ,%]+ (lowered|did not lower|helped) .*\(difference to [\w ]+ alone, calibrated as it is used, ", said)
 
 
 def test_the_amount_that_expected_value_takes_is_told_with_its_figures(company: MadeUp) -> None:
