@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, task
@@ -16,7 +17,7 @@ from models.registry import Registry
 from pipelines.company import Company, open_company
 from pipelines.progress import step
 from pipelines.report import Report
-from pipelines.settings import read_settings
+from pipelines.settings import DEFAULT, read_settings
 from pipelines.study import Groups, Study
 from pipelines.train import (
     as_training,
@@ -32,7 +33,7 @@ from pipelines.train import (
 
 
 @flow(name="backtest")
-def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None) -> Report:
+def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Race the models of a configuration over past and later nights, and compare the best with the champion as the gate would.
 
     To the business: a new setting is judged before it is believed. No model is registered and the champion stays who it is; the run, tagged as an
@@ -43,6 +44,7 @@ def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None) -
     config : the configuration to try, kept beside leadscore.toml: it reads the same warehouse and registry. What `[source]` says was decided by the
         last extract.
     as_of : try it as if this were tonight; default: everything extracted.
+    outcome : the name of one outcome; default: every one, in turn.
 
     Raises
     ------
@@ -50,15 +52,19 @@ def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None) -
     """
     settings = read_settings(config)
     with open_company(settings) as today:
-        company = today.as_of(as_of)
-        study = build_examples(company)
-        audit_truncation(company, study)
-        study = screen_fields(company, study)
-        learned = learn_models(company, study)
-        groups = look_at_groups(company, study, learned)
-        decision = challenge_champion(company, learned, past=as_of is not None)
-        run_id = record(company, study, learned, groups, decision)
-        return tell(study, learned, decision, run_id)
+        return today.as_of(as_of).each_outcome(outcome, partial(backtest_outcome, past=as_of is not None))
+
+
+def backtest_outcome(company: Company, past: bool) -> Report:
+    """One outcome's backtest: see `backtest`."""
+    study = build_examples(company)
+    audit_truncation(company, study)
+    study = screen_fields(company, study)
+    learned = learn_models(company, study)
+    groups = look_at_groups(company, study, learned)
+    decision = challenge_champion(company, learned, past)
+    run_id = record(company, study, learned, groups, decision)
+    return tell(company, study, learned, decision, run_id)
 
 
 @task(cache_policy=NO_CACHE)
@@ -69,7 +75,7 @@ def record(company: Company, study: Study, learned: Learned, groups: Groups, dec
         return Registry(company.settings.tracking_uri).record(replace(made, name=f"backtest as of {company.extracted_at:%Y-%m-%d}"))
 
 
-def tell(study: Study, learned: Learned, decision: Decision, run_id: str) -> Report:
+def tell(company: Company, study: Study, learned: Learned, decision: Decision, run_id: str) -> Report:
     """The experiment in words: every racer's figures, and the best one against the champion."""
     rows = racers(learned)
     create_table_artifact(list(rows), key="experiment", description="Every model on nights it had not seen, with 95 % intervals")
@@ -86,9 +92,16 @@ def tell(study: Study, learned: Learned, decision: Decision, run_id: str) -> Rep
         *study.screening.sentences,
         *learned.backtest.skipped,
         *against_champion(decision),
-        f"Nothing was registered or promoted; `leadscore compare {run_id[:8]} RUN` puts it beside another run.",
+        beside_another(company, run_id),
     )
     return Report("backtest", facts, rows, notices)
+
+
+def beside_another(company: Company, run_id: str) -> str:
+    """How to go on from here; a run is found in the experiment of its own outcome."""
+    chosen = company.settings.chosen
+    named = "" if chosen == DEFAULT else f" --outcome {chosen}"
+    return f"Nothing was registered or promoted; `leadscore compare {run_id[:8]} RUN{named}` puts it beside another run."
 
 
 def against_champion(decision: Decision) -> tuple[str, ...]:
