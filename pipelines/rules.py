@@ -80,7 +80,7 @@ def tell(company: Company, study: Study, scorer: Scorer, points: pd.DataFrame, v
         f"Only {study.counts['converted leads']} {said.who}s {said.rate} within the horizon on the ripe nights, and "
         f"[training] min_conversions asks for {needed}: until then a points table ranks the {said.those}, and every list says so.",
         *study.screening.sentences,
-        *company.warehouse.notices(),
+        *company.notices(),
         *(f"Gate: {reason}." for reason in decision.reasons),
     )
     return Report("train", facts, tuple(points.to_dict("records")), notices, refused=not decision.promote)

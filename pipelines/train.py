@@ -149,7 +149,7 @@ def make_rules(company: Company, study: Study, past: bool) -> Report:
 def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
-    bound = monotone_of(training.monotone, company.attributes, study.features)
+    bound = monotone_of(training.monotone, company.warehouse.attributes(), study.features)
     with step("Learning, and testing on later nights") as progress:
         return learn(
             *(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress),
@@ -232,7 +232,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             "importance": plots.importance(moved),
         },
         texts={
-            "model_card.md": model_card(learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons, groups.sentences),
+            "model_card.md": model_card(learned, study.counts, [*company.notices(), *study.screening.sentences], decision.reasons, groups.sentences),
             "leakage.csv": study.screening.table().to_csv(index=False),
             "segments.csv": groups.segments.to_csv(index=False),
             "fairness.csv": groups.fairness.to_csv(index=False),
@@ -310,7 +310,7 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         learned.worth.sentence(said.who, learned.scorer.value),
         *groups.sentences,
         *study.screening.sentences,
-        *company.warehouse.notices(),
+        *company.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
         *(f"Gate: {reason}." for reason in (*decision.reasons, *([decision.list_change] if decision.list_change else []))),
