@@ -47,7 +47,7 @@ def by_account(crm: Crm) -> Crm:
     -------
     The same tables; leads have no fields of the company's own. Rows of a lead that is not known are gone.
     """
-    contacts = _contacts(crm).cache()
+    contacts = _contacts(crm)
     # Kept, because every feature reads them again.
     return crm._replace(
         leads=_leads(crm, contacts).cache(),

@@ -86,7 +86,9 @@ class Company:
                 f"Of {housed:,} leads with an account lead_changes do not say since when {untold:,} have it: on past nights too these count for the "
                 "account that they have today."
             )
-        return replace(self, crm=as_population(self.crm, rule), attributes=kept, minded=tuple(minded))
+        crm = as_population(self.crm, rule)
+        self.warehouse.kept.append(crm)
+        return replace(self, crm=crm, attributes=kept, minded=tuple(minded))
 
     def notices(self) -> tuple[str, ...]:
         """What every report must repeat: what was said at the last extract, and what is to be minded of those who are scored."""
