@@ -5,6 +5,7 @@ Pure functions: Ibis tables in, Ibis tables out. Nothing here reads a clock, a d
     timeline    the one vocabulary of time
       ├── contract      what a row must be
       ├── history       the CRM as it stood strictly before as_of
+      ├── accountwise   everybody at an account as one lead
       ├── population    which leads were open at as_of
       └── labels        did it convert within the horizon, and may we know yet
     plan        which features a model is made of

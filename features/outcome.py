@@ -30,6 +30,7 @@ from features.crm import Crm
 from features.history import closing_known
 from features.problem import Problem
 
+Population = Literal["leads", "accounts"]
 Kind = Literal["first purchase", "meeting", "next purchase", "renewal", "churn"]
 OF_CUSTOMERS = ("next purchase", "renewal", "churn")
 Filter = tuple[tuple[str, tuple[str, ...]], ...]
@@ -116,6 +117,7 @@ class Outcome:
     customers : the same for the purchases that make a lead a customer. () : as `deals`.
     activities : kinds of activity that are a meeting.
     statuses : values of the lead's `status` that are a meeting, or a customer lost.
+    population : whether a customer is a lead, or an account with everybody in it: see `features.accountwise`.
 
     >>> outcome = Outcome("churn", deals=(("product", ("A",)),))
     >>> Outcome.from_dict(outcome.to_dict()) == outcome
@@ -127,6 +129,7 @@ class Outcome:
     customers: Filter = ()
     activities: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    population: Population = "leads"
 
     @property
     def of_customers(self) -> bool:

@@ -113,11 +113,13 @@ def carried(contributions: pd.DataFrame, calibration: Rising) -> pd.DataFrame:
     """
     each = contributions.drop(columns="bias")
     bias = contributions["bias"].to_numpy(dtype=float)
-    way = each.to_numpy(dtype=float).sum(axis=1)
+    shares = each.to_numpy(dtype=float)
+    way = shares.sum(axis=1)
     start = calibration.apply(bias)
     moved = calibration.apply(bias + way) - start
     stretch = np.divide(moved, way, out=np.ones_like(way), where=np.abs(way) > 1e-9)
-    return each.mul(stretch, axis=0).assign(bias=start)
+    # Made anew: what was put together column by column stays in so many pieces.
+    return pd.DataFrame(shares * stretch[:, None], columns=each.columns, index=each.index).assign(bias=start)
 
 
 def sigmoid(log_odds: Floats) -> Floats:

@@ -112,12 +112,12 @@ def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outc
 
 
 @app.command()
-def backtest(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, as_json: JsonOption = False) -> None:
+def backtest(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Try a configuration on past nights and compare it with the champion; nothing is registered or promoted."""
     _prepare(_settings(config).home_folder)
     from pipelines.experiment import backtest as flow
 
-    _finish(flow(config, _day(as_of)), as_json)
+    _finish(flow(config, _day(as_of), outcome), as_json)
 
 
 @app.command()
@@ -125,10 +125,11 @@ def compare(
     one: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or a model version.")],
     other: Annotated[str, typer.Argument(metavar="RUN", help="Another.")],
     config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
     as_json: JsonOption = False,
 ) -> None:
     """Put two trainings or backtests side by side: figures, differences on the same rows, and what differed in how they were made."""
-    settings = _settings(config)
+    settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     from pipelines.comparison import compare as compared
 

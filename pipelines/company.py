@@ -10,6 +10,7 @@ from datetime import date, datetime
 import ibis
 import pandas as pd
 
+from features.accountwise import as_population, linked
 from features.crm import Crm
 from features.history import cut
 from features.outcome import united
@@ -29,6 +30,7 @@ class Company:
     crm : the clean canonical tables.
     extracted_at : until when they are complete; decides which past nights are ripe.
     attributes : the company's own fields.
+    minded : what must be minded of those who are scored, see `of_population`.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Company:
     crm: Crm
     extracted_at: datetime
     attributes: tuple[Attribute, ...]
+    minded: tuple[str, ...] = ()
 
     def each_outcome(self, wanted: str | None, work: Callable[[Company], Report]) -> Report:
         """Do a flow's work for the outcome that is named, or for every one that is configured, in turn; tell it as one report.
@@ -48,16 +51,60 @@ class Company:
         """
         every = self.settings.each_outcome(wanted)
         if len(every) == 1:
-            return work(replace(self, settings=every[0]))
+            return work(replace(self, settings=every[0]).of_population())
         done, failed = dict[str, Report](), []
         for settings in every:
             try:
-                done[settings.chosen] = work(replace(self, settings=settings))
+                done[settings.chosen] = work(replace(self, settings=settings).of_population())
             except Problem as problem:
                 failed.append(f"Outcome {settings.chosen}: {problem}")
         if failed:
             raise Problem(" ".join(failed))
         return combined(done)
+
+    def of_population(self) -> Company:
+        """The company as the chosen outcome sees it: itself, or with every account as one lead.
+
+        Raises
+        ------
+        Problem : accounts are to be scored, and no lead has one.
+        """
+        rule = self.settings.outcome.rule
+        if rule.population == "leads":
+            return self
+        housed, untold = linked(self.crm)
+        if not housed:
+            raise Problem(
+                'population = "accounts" scores the accounts of leads, and no lead has one: write which column of leads names its account as '
+                'columns = { account_id = "..." } under [source.tables.leads] in leadscore.toml and run `leadscore extract`, or score leads.'
+            )
+        kept = tuple(attribute for attribute in self.attributes if attribute.origin != "leads")
+        gone = [attribute.name for attribute in self.attributes if attribute.origin == "leads"]
+        minded = [f"Fields of leads have no single value for an account and are not used: {', '.join(gone)}."] * bool(gone)
+        if untold:
+            minded.append(
+                f"Of {housed:,} leads with an account lead_changes do not say since when {untold:,} have it: on past nights too these count for the "
+                "account that they have today."
+            )
+        crm = as_population(self.crm, rule)
+        self.warehouse.kept.append(crm)
+        return replace(self, crm=crm, attributes=kept, minded=tuple(minded))
+
+    def notices(self) -> tuple[str, ...]:
+        """What every report must repeat: what was said at the last extract, and what is to be minded of those who are scored."""
+        return (*self.minded, *self.warehouse.notices())
+
+    def must_predict(self, plan: Plan) -> None:
+        """A model answers only what it learned, of those of whom it learned it.
+
+        Raises
+        ------
+        Problem : the model learned another outcome than the chosen one, or of others.
+        """
+        if plan.outcome != self.settings.outcome.rule:
+            raise Problem(
+                "The champion learned to predict another outcome than leadscore.toml names now: run `leadscore train`, or name it as before."
+            )
 
     def night(self, day: date | None) -> datetime:
         """The instant of a named night, or of the first one that the last extract may serve.
@@ -108,7 +155,7 @@ class Company:
 
     def as_extracted(self) -> Company:
         """The company as the last extract left it, whatever night it was cut at: today's values are judged by today's knowledge."""
-        return _extracted(self.settings, self.warehouse, self.warehouse.extracted_at() or self.extracted_at)
+        return _extracted(self.settings, self.warehouse, self.warehouse.extracted_at() or self.extracted_at).of_population()
 
     def past_nights(self) -> list[datetime]:
         """The as-of grid from the first lead to the end of the extract: back from the newest ripe night, and back from tonight to it.

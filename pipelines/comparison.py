@@ -21,7 +21,7 @@ def compare(settings: Settings, one: str, other: str) -> Report:
     ------
     Problem : no such run, no predictions kept, no lead-night judged by both, or twice the same run.
     """
-    registry = Registry(settings.tracking_uri)
+    registry = Registry(settings.tracking_uri, settings.registry_name)
     first, second = registry.find(one), registry.find(other)
     if first.run_id == second.run_id:
         raise Problem(f"{one} and {other} are the same run: name two different ones.")

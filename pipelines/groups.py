@@ -49,7 +49,8 @@ def protected_attributes(company: Company) -> tuple[Attribute, ...]:
     Problem : a name is no field of the last extract.
     """
     names = company.settings.training.protected
-    missing = sorted(set(names) - {attribute.name for attribute in company.attributes})
+    # Of an account the fields of its leads are not asked; they are fields of the extract all the same.
+    missing = sorted(set(names) - {attribute.name for attribute in company.warehouse.attributes()})
     if missing:
         raise Problem(
             f"[training] protected names {', '.join(missing)}, which is no field of leads, accounts or deals in the last extract: correct the name "

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from features.outcome import OF_CUSTOMERS, Filter, Kind, Outcome
+from features.outcome import OF_CUSTOMERS, Filter, Kind, Outcome, Population
 from features.plan import Plan
 from pipelines.section import LONGEST, Days, Section
 
@@ -17,6 +17,7 @@ Wanted = dict[str, Annotated[tuple[str, ...], Field(min_length=1)]]
 class OutcomeRules(Section):
     """What counts as a conversion, and from when until when somebody is worth scoring: see `features.outcome`.
 
+    A customer is a lead that has bought, or with `population = "accounts"` the account of one, with everybody in it: see `features.accountwise`.
     `name` is `kind` unless it is given; a customer may have been disqualified as a lead, so of statuses only "merged" takes one off
     unless others are given.
     """
@@ -32,6 +33,7 @@ class OutcomeRules(Section):
     customers: Wanted = {}
     activities: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    population: Population = "leads"
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +53,10 @@ class OutcomeRules(Section):
             raise ValueError("`statuses` belong to the kinds meeting and churn")
         if self.customers and not self.rule.of_customers:
             raise ValueError("`customers` belong to the kinds next purchase, renewal and churn")
+        if self.population == "accounts" and not self.rule.of_customers:
+            raise ValueError('population = "accounts" belongs to the kinds next purchase, renewal and churn: an open lead is a person')
+        if self.population == "accounts" and self.statuses:
+            raise ValueError('`statuses` are those of leads, and an account has none: leave them out, or keep population = "leads"')
         if self.min_age_days >= self.max_age_days:
             raise ValueError(f"min_age_days is {self.min_age_days}, which leaves nobody under max_age_days = {self.max_age_days}")
         return self
@@ -58,7 +64,7 @@ class OutcomeRules(Section):
     @property
     def rule(self) -> Outcome:
         """The outcome, as features know it."""
-        return Outcome(self.kind, _filter(self.deals), _filter(self.customers), self.activities, self.statuses)
+        return Outcome(self.kind, _filter(self.deals), _filter(self.customers), self.activities, self.statuses, self.population)
 
 
 def _filter(wanted: Mapping[str, tuple[str, ...]]) -> Filter:

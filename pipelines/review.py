@@ -63,6 +63,9 @@ def judge_ripe_nights(company: Company) -> pd.DataFrame:
     """Of the nights whose horizon has passed: conversions found by the list, and how well the probabilities held."""
     ledger = company.warehouse.ledger(company.settings.chosen)
     spine = ledger.select("lead_id", "as_of", "probability", "listed")
+    if company.settings.outcome.population == "accounts":
+        # A lead that was scored before it had an account, or before accounts were scored, is judged by nobody's purchases now.
+        spine = spine.semi_join(company.crm.leads, "lead_id")
     labelled = label(company.crm, spine, company.settings.timeline, company.extracted_at, company.settings.outcome.rule)
     with step("Judging the ripe nights"):
         return judge(labelled.filter(labelled.ripe, labelled.converted.notnull()).execute())
@@ -78,4 +81,4 @@ def tell(company: Company, counted: pd.DataFrame, judged: pd.DataFrame) -> Repor
     facts = {"nights": len(counted), "ripe nights": len(judged), f"expected {noun} of the last": round(float(last["expected"]), 1)}
     if not judged.empty:
         facts |= {"found by the lists": int(judged["listed_conversions"].sum()), f"of {noun}": int(judged["conversions"].sum())}
-    return Report("review", facts, tuple(judged.tail(14).to_dict("records")), company.warehouse.notices())
+    return Report("review", facts, tuple(judged.tail(14).to_dict("records")), company.notices())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 
 from features.labels import ripe
 from features.outcome import value_of
+from features.problem import Problem
 from models.gate import Decision
 from models.registry import Registry
 from models.rules import rules
@@ -28,11 +30,7 @@ def rules_of(company: Company, study: Study) -> tuple[Scorer, pd.DataFrame]:
 
 def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFrame, past: bool) -> tuple[str, Decision]:
     """Log the rules in MLflow and make them champion, unless there is a learned one."""
-    champion, vacant = rival(company, past)
-    if champion is None or champion.scorer.caveat:
-        decision = Decision(True, (vacant or "the champion before them was rules too",))
-    else:
-        decision = Decision(False, (f"the learned champion, version {champion.version}, stays: these are {scorer.caveat}",))
+    decision = succession(company, scorer, past)
     training = Training(
         name=f"rules as of {company.extracted_at:%Y-%m-%d}",
         params={"model": scorer.name, "features": len(study.features), **study.counts},
@@ -54,6 +52,19 @@ def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFram
     return version, decision
 
 
+def succession(company: Company, scorer: Scorer, past: bool) -> Decision:
+    """Rules become champion where there is none, or one by rules; the place of a learned one they never take.
+
+    Parameters
+    ----------
+    past : see `pipelines.rival.rival`.
+    """
+    champion, vacant = rival(company, past)
+    if champion is None or champion.scorer.caveat:
+        return Decision(True, (vacant or "the champion before them was rules too",))
+    return Decision(False, (f"the learned champion, version {champion.version}, stays: these are {scorer.caveat}",))
+
+
 def tell(company: Company, study: Study, scorer: Scorer, points: pd.DataFrame, version: str, decision: Decision) -> Report:
     """The rules in words, and field by field."""
     needed, said = company.settings.training.min_conversions, study.plan.outcome.words
@@ -69,7 +80,24 @@ def tell(company: Company, study: Study, scorer: Scorer, points: pd.DataFrame, v
         f"Only {study.counts['converted leads']} {said.who}s {said.rate} within the horizon on the ripe nights, and "
         f"[training] min_conversions asks for {needed}: until then a points table ranks the {said.those}, and every list says so.",
         *study.screening.sentences,
-        *company.warehouse.notices(),
+        *company.notices(),
         *(f"Gate: {reason}." for reason in decision.reasons),
     )
     return Report("train", facts, tuple(points.to_dict("records")), notices, refused=not decision.promote)
+
+
+def facts_of(study: Study, scorer: Scorer) -> dict[str, Any]:
+    """What is known of the rules before they are tried."""
+    return {
+        "model": scorer.name,
+        "base rate": scorer.base_rate,
+        "examples": study.counts["examples"],
+        "learned from": study.counts["learned from"],
+        "conversions": study.counts["conversions"],
+    }
+
+
+def tell_untried(study: Study, scorer: Scorer, points: pd.DataFrame, short: Problem) -> Report:
+    """The rules field by field, and why no later night could judge them."""
+    why = f"Too little is known to test the rules on even one block of later nights ({str(short).rstrip('.')}), so that only their table is shown."
+    return Report("backtest", facts_of(study, scorer), tuple(points.to_dict("records")), (why, *study.screening.sentences))

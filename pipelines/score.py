@@ -83,8 +83,7 @@ def fetch_champion(company: Company, night: datetime | None) -> Champion:
     registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
     with step("Fetching the champion"):
         champion = registry.champion() if night is None else registry.champion_at(night)
-    if champion.scorer.plan.outcome != company.settings.outcome.rule:
-        raise Problem("The champion learned to predict another outcome than leadscore.toml names now: run `leadscore train`, or name it as before.")
+    company.must_predict(champion.scorer.plan)
     return champion
 
 
@@ -186,7 +185,7 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.name,
         shown,
         (*_belief(company, champion), *company.warehouse.shift(night, settings.chosen)),
-        company.warehouse.notices(),
+        company.notices(),
         words=settings.outcome.rule.words,
     )
 
@@ -256,6 +255,6 @@ def tell(company: Company, champion: Champion, ranked: pd.DataFrame, night: date
         *([stale] if stale else []),
         *_caveat(champion),
         *company.warehouse.shift(night, company.settings.chosen),
-        *company.warehouse.notices(),
+        *company.notices(),
     )
     return Report("score", facts, rows, notices, refused=stale is not None)

@@ -23,10 +23,14 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
     ------
     Problem : the lead is unknown, or was not open that night; or no model had been trained by a named night.
     """
-    with open_company(settings) as company:
+    with open_company(settings) as opened:
+        company = opened.of_population()
         night, registry = company.night(day), Registry(settings.tracking_uri, settings.registry_name)
         champion = registry.champion_at(night) if day else registry.champion()
+        company.must_predict(champion.scorer.plan)
         if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):
+            if settings.outcome.population == "accounts":
+                raise Problem(f"There is no account {lead}, nor a lead without one: name the account, for that is who is scored.")
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         known = examples.snapshot(company.crm, company.nights(night), champion.scorer.plan)
         known = known.filter(known.lead_id == lead).execute()

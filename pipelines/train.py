@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from prefect import flow, task
@@ -23,6 +24,7 @@ from features.screen import screen
 from models import fairness, plots, segments
 from models.card import model_card
 from models.gate import Decision, Limits, decide
+from models.metrics import Estimate
 from models.race import Learned, learn
 from models.ranking import TIERS
 from models.reasons import fields
@@ -147,7 +149,7 @@ def make_rules(company: Company, study: Study, past: bool) -> Report:
 def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best, or a blend, on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
-    bound = monotone_of(training.monotone, company.attributes, study.features)
+    bound = monotone_of(training.monotone, company.warehouse.attributes(), study.features)
     with step("Learning, and testing on later nights") as progress:
         return learn(
             *(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress),
@@ -215,14 +217,9 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             **learned.params,
             "calibration": scorer.calibration.name,
             "amount": learned.worth.name,
-            **{f"outcome.{key}": value for key, value in settings.outcome.model_dump().items()},
-            **{f"training.{key}": value for key, value in settings.training.model_dump().items()},
+            **settled(company),
         },
-        metrics={
-            **learned.metrics[learned.leader],
-            **learned.worth.figures(),
-            **{f"{_key(name)}.{metric}": e for name, found in learned.metrics.items() for metric, e in found.items()},
-        },
+        metrics={**figures_of(learned), **learned.worth.figures()},
         folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
         scorer=scorer,
         example=study.frame[names].head(5),
@@ -235,9 +232,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
             "importance": plots.importance(moved),
         },
         texts={
-            "model_card.md": model_card(
-                learned, study.counts, [*company.warehouse.notices(), *study.screening.sentences], decision.reasons, groups.sentences
-            ),
+            "model_card.md": model_card(learned, study.counts, [*company.notices(), *study.screening.sentences], decision.reasons, groups.sentences),
             "leakage.csv": study.screening.table().to_csv(index=False),
             "segments.csv": groups.segments.to_csv(index=False),
             "fairness.csv": groups.fairness.to_csv(index=False),
@@ -256,6 +251,21 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
         },
         counts=study.screening.counts,
     )
+
+
+def settled(company: Company) -> dict[str, Any]:
+    """What leadscore.toml says of outcome and training, as a run keeps it."""
+    settings = company.settings
+    return {
+        **{f"outcome.{key}": value for key, value in settings.outcome.model_dump().items()},
+        **{f"training.{key}": value for key, value in settings.training.model_dump().items()},
+    }
+
+
+def figures_of(learned: Learned) -> dict[str, Estimate]:
+    """The leader's figures under their names, and every racer's under its own."""
+    each = {f"{_key(name)}.{metric}": found for name, figures in learned.metrics.items() for metric, found in figures.items()}
+    return {**learned.metrics[learned.leader], **each}
 
 
 def _key(racer: str) -> str:
@@ -301,7 +311,7 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         learned.worth.sentence(said.who, learned.scorer.value),
         *groups.sentences,
         *study.screening.sentences,
-        *company.warehouse.notices(),
+        *company.notices(),
         *learned.backtest.skipped,
         *_sampled(study),
         *(f"Gate: {reason}." for reason in (*decision.reasons, *([decision.list_change] if decision.list_change else []))),
@@ -310,9 +320,9 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
 
 
 def racers(learned: Learned) -> tuple[dict[str, str], ...]:
-    """Every racer's figures with their intervals, a row each."""
+    """Every racer's figures with their intervals, a row each; blank is what cannot be asked of it."""
     shown = ("roc_auc", "average_precision", "log_loss", "calibration_slope", "precision_at_10", "worked_share")
-    return tuple({"model": name, **{metric: str(found[metric]) for metric in shown}} for name, found in learned.metrics.items())
+    return tuple({"model": name, **{metric: str(found.get(metric, "")) for metric in shown}} for name, found in learned.metrics.items())
 
 
 def why_leader(learned: Learned) -> str:

@@ -77,6 +77,8 @@ class Warehouse:
     def __init__(self, connection: Any) -> None:
         self.ibis = connection
         self.raw: duckdb.DuckDBPyConnection = connection.con
+        # What was computed once for a whole flow: let go of earlier, it would be dropped by whichever thread collects garbage, amid another query.
+        self.kept: list[Crm] = []
         self._name_outcomes()
         for name in _KEPT:
             self._make(name)

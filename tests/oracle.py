@@ -53,6 +53,58 @@ class Oracle:
                 later = [(d, max(d["known_at"], known), max(d["created_at"], known)) for d in deals if d["lead_id"] == one]
                 self.deals += [{**d, "lead_id": other, "known_at": k, "created_at": c} for d, k, c in later]
 
+    def house(self) -> None:
+        """Everybody at an account becomes one lead: the first contact's row under the account's id, with what every contact did and bought."""
+        home, known, since, first = self._homes()
+        ids = {lead["lead_id"]: lead for lead in self.leads}
+        of = {name: lead["account_id"] for name, lead in ids.items()}
+        none = dict.fromkeys(("status", "unsubscribed", "email", "merged_into", "merged_at"))
+        self.changes = [
+            {**c, "lead_id": home[who], "known_at": max(c["known_at"], since[who]) if of[who] else c["known_at"]}
+            for c in self.changes
+            if (who := c["lead_id"]) in ids and c["field"] != "account_id"
+            if not of[who] or c["field"] == "stage" or (c["field"] == "owner_id" and first[home[who]] == who)
+        ]
+        deeds = [
+            {**a, "lead_id": home[who], "known_at": max(a["known_at"], since[who]) if of[who] else a["known_at"]}
+            for a in self.activities
+            if (who := a["lead_id"]) in ids
+        ]
+        deals, places = [], {account: home[who] for who, account in of.items() if account}
+        for deal in self.deals:
+            who = deal["lead_id"]
+            account = deal["account_id"] if deal["account_id"] in places else of[who]
+            floor = known[who] if deal["account_id"] in places else since[who] if account else datetime.min
+            later = {"created_at": max(deal["created_at"], floor), "known_at": max(deal["known_at"], floor)}
+            deals.append({**deal, **later, "lead_id": places.get(account, who), "account_id": account})
+        self.activities = self._once(deeds, "activity_id", "known_at")
+        self.deals = self._once(deals, "deal_id", "created_at", "known_at")
+        self.leads = [{**ids[who], **({"lead_id": name, "known_at": since[who], **none} if of[who] else {})} for name, who in first.items()]
+
+    def _homes(self) -> tuple[dict[str, str], dict[str, datetime], dict[str, datetime], dict[str, str]]:
+        """Of each lead whom it is one with, when it was known, and since when that; of each home its first contact."""
+        ids = {lead["lead_id"] for lead in self.leads}
+        home, known, since, first = {}, {}, {}, dict[str, str]()
+        for lead in self.leads:
+            who, account = lead["lead_id"], lead["account_id"]
+            home[who] = who if not account else f"account {account}" if account in ids else account
+            known[who] = since[who] = max(lead["known_at"], lead["created_at"])
+            moves = [c for c in self.changes if c["lead_id"] == who and c["field"] == "account_id"]
+            entries = [max(c["changed_at"], c["known_at"]) for c in moves if c["new_value"] == account]
+            began = min(moves, key=lambda c: (c["known_at"], c["changed_at"], c["new_value"]))["old_value"] if moves else None
+            if entries and (account is None or began != account):
+                since[who] = max(since[who], min(entries))
+        for lead in sorted(self.leads, key=lambda lead: (since[lead["lead_id"]], lead["created_at"], lead["lead_id"])):
+            first.setdefault(home[lead["lead_id"]], lead["lead_id"])
+        return home, known, since, first
+
+    @staticmethod
+    def _once(rows: Rows, key: str, *clocks: str) -> Rows:
+        kept: dict[Any, dict[str, Any]] = {}
+        for row in sorted(rows, key=lambda row: tuple(row[clock] for clock in clocks)):
+            kept.setdefault((row["lead_id"], row[key]), row)
+        return list(kept.values())
+
     def gone(self, lead: dict[str, Any], as_of: datetime) -> bool:
         return lead["merged_at"] is not None and lead["merged_at"] < as_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pipelines.train import train
 ROOT = Path(__file__).parents[1]
 TONIGHT = datetime(2025, 12, 31, 2)
 pytestmark = pytest.mark.xdist_group("retention")
+Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +80,9 @@ def test_every_word_is_of_leaving(kept: tuple[Path, dict[str, Any]]) -> None:
 def test_outcomes_do_not_touch_each_other(kept: tuple[Path, dict[str, Any]]) -> None:
     """The purchase has no champion yet: the night is red, and the list of who leaves is there all the same."""
     config, reports = kept
+    none = r"There is no champion yet: run `leadscore train` first\."
     listed = Path(reports["score"].facts["page"]).with_name("leads.csv").read_bytes()
-    with pytest.raises(Problem, match=r"^Outcome purchase: There is no champion yet: run `leadscore train` first\.$"):
+    with pytest.raises(Problem, match=rf"^Outcome purchase: {none} Outcome account: {none}$"):
         score(config)
     assert Path(reports["score"].facts["page"]).with_name("leads.csv").read_bytes() == listed
     told = standing(read_settings(config))
@@ -87,7 +90,7 @@ def test_outcomes_do_not_touch_each_other(kept: tuple[Path, dict[str, Any]]) -> 
     assert told.facts["purchase: champion"] == "none yet"
     assert told.rows[0]["outcome"] == "default"
     assert review(config).facts["default: expected losses of the last"] == pytest.approx(_expected(config), abs=0.05)
-    with pytest.raises(Problem, match=r"There is no outcome 'renewal': leadscore\.toml has default, purchase\."):
+    with pytest.raises(Problem, match=r"There is no outcome 'renewal': leadscore\.toml has default, purchase, account\."):
         train(config, outcome="renewal")
 
 
@@ -102,3 +105,35 @@ def test_a_champion_of_another_outcome_scores_nobody(kept: tuple[Path, dict[str,
     own.write_text(own.read_text(encoding="utf-8").replace('kind = "churn"', 'kind = "renewal"'), encoding="utf-8")
     with pytest.raises(Problem, match=r"The champion learned to predict another outcome than leadscore\.toml names now"):
         score(own, outcome="default")
+
+
+def test_an_account_is_scored_listed_and_judged_as_one_customer(kept: tuple[Path, dict[str, Any]], tmp_path: Path, leadscore: Typed) -> None:
+    config, _ = kept
+    own = Path(shutil.copytree(config.parent, tmp_path / "own", symlinks=True)) / "leadscore.toml"
+    day, night = date(2025, 8, 1), datetime(2025, 8, 1, 2)
+    trained, scored = train(own, day, "account"), score(own, day, "account")
+    assert any(re.match(r"Of [\d,]+ leads with an account lead_changes do not say since when [\d,]+ have it", said) for said in trained.notices)
+    assert any(re.match("Fields of leads have no single value for an account and are not used: .*source.*", said) for said in scored.notices)
+    with open_company(read_settings(own)) as company:
+        leads, deals = company.crm.leads.execute(), company.crm.deals.execute()
+        listed = company.warehouse.read_night(night, "account")
+    won = deals[deals["outcome"] == "won"].drop(columns="account_id").merge(leads[["lead_id", "account_id"]], on="lead_id")
+    before = won[(won["closed_at"] >= night - timedelta(days=90)) & (won[["closed_at", "known_at"]].max(axis=1) < night)]
+    stayed = set(won.loc[(won["closed_at"] >= night) & (won["closed_at"] < night + timedelta(days=90)), "account_id"])
+    assert set(listed["lead_id"]) == set(before["account_id"])
+    assert before.groupby("account_id")["lead_id"].nunique().max() > 1
+    judged = review(own, "account")
+    assert judged.facts["ripe nights"] == 1
+    assert judged.facts["of losses"] == len(set(listed["lead_id"]) - stayed)
+    top = scored.rows[0]
+    assert top["company"] == leads.loc[leads["account_id"] == top["lead"], "company"].iloc[0]
+    page = Path(scored.facts["page"]).read_text(encoding="utf-8")
+    assert top["company"] in page
+    assert "who is likely to leave" in page
+    chosen = ("--config", own, "--outcome", "account", "--as-of", "2025-08-01")
+    assert leadscore("explain", top["lead"], *chosen)[0] == 0
+    code, _, err = leadscore("explain", leads.loc[leads["account_id"] == top["lead"], "lead_id"].iloc[0], *chosen)
+    assert (code, "name the account, for that is who is scored" in err) == (1, True)
+    own.write_text(own.read_text(encoding="utf-8").replace('population = "accounts"', 'population = "leads"'), encoding="utf-8")
+    with pytest.raises(Problem, match=r"The champion learned to predict another outcome than leadscore\.toml names now"):
+        score(own, day, "account")

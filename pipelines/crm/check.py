@@ -22,7 +22,7 @@ def check(settings: Settings, now: datetime) -> list[str]:
     ----------
     now : rows later than this are refused.
     """
-    said, there = list[str](), set[str]()
+    said, there, housed = list[str](), set[str](), True
     try:
         source = open_source(settings.source_location, settings.source.encoding)
     except Problem as problem:
@@ -35,12 +35,15 @@ def check(settings: Settings, now: datetime) -> list[str]:
             continue
         said += _meaningless(mapping)
         there |= {*SCHEMAS[name], *mapping.attributes} if name == "deals" else set()
+        housed &= name != "leads" or bool(mapping.sources_of("account_id"))
     if not said:
         said += rehearse(settings, source, now)
     for one in settings.each_outcome():
         place = "[outcome]" if one.chosen == DEFAULT else f"[outcomes.{one.chosen}]"
         if one.outcome.settle_days > one.outcome.horizon_days:
             said.append(f"{place} settle_days is longer than horizon_days: is that meant?")
+        if one.outcome.population == "accounts" and not housed:
+            said.append(f"{place} scores accounts, and leads have no account_id: write which column that is under [source.tables.leads].")
         unknown = sorted({*one.outcome.deals, *one.outcome.customers} - there) if there else []
         said += [f"{place} counts deals by '{column}', which deals do not have; they have {', '.join(sorted(there))}." for column in unknown]
     return said

@@ -14,6 +14,7 @@ import pytest
 from stories import company_of, day, nights, random_company, random_customers
 
 from features import examples, purchases
+from features.accountwise import as_population
 from features.outcome import Outcome, united
 from features.plan import Attribute, Plan
 from features.timeline import Timeline
@@ -23,7 +24,11 @@ ATTRIBUTES = (
     Attribute("stage", "leads", "category", "history"),
     Attribute("industry", "accounts", "category", "today"),
 )
-COMPANIES = {Outcome(): random_company(17, leads=12), Outcome("churn"): random_customers(17, leads=12)}
+COMPANIES = {
+    Outcome(): random_company(17, leads=12),
+    Outcome("churn"): random_customers(17, leads=12),
+    Outcome("renewal", population="accounts"): random_customers(17, leads=12),
+}
 
 
 @pytest.fixture
@@ -62,8 +67,9 @@ def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def _told(outcome: Outcome, connection: Any = None, folder: Path | None = None) -> pd.DataFrame:
-    crm = united(company_of(COMPANIES[outcome], connection, folder), day(200))
-    plan: Plan = examples.plan_from(crm, Timeline(horizon_days=30, settle_days=3, max_age_days=90), ATTRIBUTES, outcome=outcome)
+    crm = as_population(united(company_of(COMPANIES[outcome], connection, folder), day(200)), outcome)
+    asked = tuple(attribute for attribute in ATTRIBUTES if outcome.population == "leads" or attribute.origin != "leads")
+    plan: Plan = examples.plan_from(crm, Timeline(horizon_days=30, settle_days=3, max_age_days=90), asked, outcome=outcome)
     frame = examples.training(crm, nights(12, 40, 75), plan, day(200)).execute()
     return frame.sort_values(["lead_id", "as_of"], ignore_index=True)
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from conftest import MadeUp
+from stories import Rows, company_of, day
 
+from features.plan import Attribute
 from features.problem import Problem
-from pipelines.company import open_company
-from pipelines.settings import read_settings
+from pipelines.company import Company, open_company
+from pipelines.outcomerules import OutcomeRules
+from pipelines.settings import Settings, read_settings
 
 pytestmark = pytest.mark.xdist_group("company")
 
@@ -68,3 +73,34 @@ def test_the_grid_is_weekly_anchored_at_the_newest_ripe_night_and_reaches_tonigh
 def test_before_the_first_extract_the_next_step_is_named(untouched: Path) -> None:
     with pytest.raises(Problem, match="holds no tables yet: run `leadscore extract` first"), open_company(read_settings(untouched)):
         pass
+
+
+def _of(population: str, leads: Rows, changes: Rows | None = None) -> Company:
+    """A company without a warehouse whose customers are leads, or accounts."""
+    rules = OutcomeRules.model_validate({"kind": "renewal", "population": population})
+    settings = Settings.model_validate({"source": {"tables": {name: {"table": name} for name in ("leads", "deals")}}, "outcome": rules})
+    fields = (Attribute("source", "leads", "category", "creation"), Attribute("industry", "accounts", "category", "today"))
+    return Company(settings, cast(Any, SimpleNamespace(kept=[])), company_of({"leads": leads, "lead_changes": changes or []}), day(900), fields)
+
+
+def test_accounts_are_seen_as_customers_and_what_that_leaves_out_is_said() -> None:
+    home = {"account_id": "acme", "created_at": day(0)}
+    leads = [{"lead_id": "a", **home}, {"lead_id": "b", **home}, {"lead_id": "c", "created_at": day(1)}]
+    company = _of("accounts", leads).of_population()
+    assert sorted(company.crm.leads.execute()["lead_id"]) == ["acme", "c"]
+    assert [attribute.name for attribute in company.attributes] == ["industry"]
+    assert company.minded == (
+        "Fields of leads have no single value for an account and are not used: source.",
+        "Of 2 leads with an account lead_changes do not say since when 2 have it: on past nights too these count for the account "
+        "that they have today.",
+    )
+    joined = {"field": "account_id", "new_value": "acme", "changed_at": day(3)}
+    told = _of("accounts", leads, [{"lead_id": "a", **joined}, {"lead_id": "b", **joined}]).of_population()
+    assert len(told.minded) == 1
+
+
+def test_where_leads_are_scored_the_company_is_as_it_is_and_without_accounts_none_can_be_scored() -> None:
+    company = _of("leads", [{"lead_id": "a", "created_at": day(0)}])
+    assert company.of_population() is company
+    with pytest.raises(Problem, match=r'^population = "accounts" scores the accounts of leads, and no lead has one: write which column'):
+        _of("accounts", [{"lead_id": "a", "created_at": day(0)}]).of_population()

@@ -11,9 +11,13 @@ import pandas as pd
 import pytest
 from conftest import MadeUp
 
+from features.problem import Problem
 from models.gate import Check, Decision
 from models.registry import Registry
-from pipelines.experiment import against_champion
+from pipelines import experiment
+from pipelines.company import Company
+from pipelines.experiment import against_champion, backtest
+from pipelines.report import Report
 from pipelines.settings import read_settings
 
 pytestmark = pytest.mark.xdist_group("company")
@@ -71,6 +75,29 @@ def test_a_backtest_tells_every_racer_and_changes_nothing_and_can_be_compared(ow
         code, out, err = leadscore("compare", *words, "--config", own_company.config)
         assert (code, out) == (1, "")
         assert err.splitlines()[-1].startswith(sentence)
+
+
+def test_every_outcome_is_tried_in_turn_or_the_one_that_is_named(own_company: MadeUp, leadscore: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_company.config.open("a", encoding="utf-8") as file:
+        file.write('\n[outcomes.again]\nkind = "next purchase"\n')
+
+    def told(company: Company, past: bool) -> Report:
+        return Report("backtest", {"past": past}, notices=(experiment.beside_another(company, "0123456789"),))
+
+    monkeypatch.setattr(experiment, "backtest_outcome", told)
+    code, out, _ = leadscore("backtest", "--config", own_company.config, "--as-of", "2025-08-01")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "backtest: default: past yes, again: past yes",
+            "- default: Nothing was registered or promoted; `leadscore compare 01234567 RUN` puts it beside another run.",
+            "- again: Nothing was registered or promoted; `leadscore compare 01234567 RUN --outcome again` puts it beside another run.",
+        ],
+    )
+    code, out, _ = leadscore("backtest", "--config", own_company.config, "--outcome", "again")
+    assert (code, out.splitlines()[0]) == (0, "backtest: past no")
+    with pytest.raises(Problem, match=r"There is no outcome 'renewal': leadscore\.toml has default, again\."):
+        backtest(own_company.config, outcome="renewal")
 
 
 def test_beside_the_champion_every_answer_of_the_gate_is_told() -> None:

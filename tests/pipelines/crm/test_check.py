@@ -151,3 +151,11 @@ def test_a_product_line_that_deals_do_not_have_is_named(folder: Path) -> None:
         "[outcomes.cranes] counts deals by 'product', which deals do not have; they have account_id, amount, closed_at, created_at, deal_id, "
         "known_at, lead_id, outcome, stage."
     ]
+
+
+def test_accounts_are_scored_only_where_leads_have_one(folder: Path) -> None:
+    outcomes = {"firms": {"kind": "churn", "population": "accounts"}}
+    assert _said(folder, outcomes=outcomes) == [
+        "[outcomes.firms] scores accounts, and leads have no account_id: write which column that is under [source.tables.leads]."
+    ]
+    assert _said(folder, _leads(columns={"account_id": "source"}), outcomes=outcomes) == []
