@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from models.metrics import Estimate
 from models.race import Learned
+from models.variants import remarks
 
 _SHOWN = (
     "roc_auc",
@@ -48,6 +49,7 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         "",
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
         *_calibrations(learned),
+        *(remark for each in remarks(scorer.model) for remark in ("", f"**Variant.** {each}")),
         "",
         f"**Base rate** {'followed' if scorer.recent_days else 'not followed'} by an intercept from the newest ripe nights: "
         f"{learned.following.because}.",

@@ -26,6 +26,7 @@ from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, usual_values
 from models.trees import fit_boosted
 from models.tuning import Search, tune
+from models.variants import Variants
 from models.worth import Worth, fit_amount
 
 _JUDGED = 60_000
@@ -62,7 +63,12 @@ class Learned:
 
 
 def racers_of(
-    plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None, encodings: Sequence[str] = ()
+    plan: Plan,
+    params: dict[str, Any],
+    seed: int,
+    monotone: Mapping[str, int] | None = None,
+    encodings: Sequence[str] = (),
+    variants: Variants | None = None,
 ) -> dict[str, Fit]:
     """Everybody who runs, the simplest first.
 
@@ -70,16 +76,21 @@ def racers_of(
     ----------
     monotone : binds the trees, see `models.trees.fit_boosted`.
     encodings : names of `models.encoding.STYLES`; trees run once more in each.
+    variants : of the logistic model and the trees, see `models.variants.Variants`; by default none.
     """
+    asked = variants or Variants()
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
     boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone)
+    plain: dict[str, Fit] = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": boosted}
+    answered = {name: of_ripe(fit) for name, fit in plain.items()}
     of_profile: dict[str, Fit] = {
-        "logistic": of_ripe(partial(fit_logistic, seed=seed)),
-        "boosted trees": of_ripe(boosted),
+        **answered,
         **{f"boosted trees, {name}": of_ripe(partial(boosted, style=STYLES[name])) for name in encodings},
+        **{name: of_ripe(fit) for name, fit in {**asked.by_past(plain), **asked.of_trees(boosted, seed)}.items()},
         "hazard": partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone),
     }
-    return {"points table": of_ripe(fit_points), **with_merit(of_profile, without=monotone or ())}
+    merited, apart = (with_merit(fits, without=monotone or ()) for fits in (of_profile, answered))
+    return {"points table": of_ripe(fit_points), **merited, **asked.without_time(apart, seed)}
 
 
 def of_ripe(fit: Fit) -> Fit:
@@ -102,6 +113,7 @@ def learn(
     storage: str | None = None,
     monotone: Mapping[str, int] | None = None,
     encodings: Sequence[str] = (),
+    variants: Variants | None = None,
 ) -> Learned:
     """Race, choose, calibrate, refit.
 
@@ -112,14 +124,14 @@ def learn(
     k : folds of the backtest.
     trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
     monotone : feature -> 1 or -1, see `models.trees.fit_boosted`.
-    encodings : see `racers_of`.
+    encodings, variants : see `racers_of`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
     search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
-    racers = racers_of(plan, search.params, seed, monotone, encodings)
+    racers = racers_of(plan, search.params, seed, monotone, encodings, variants)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     losses = _losses(backtest)
     leader = min(losses, key=losses.__getitem__)

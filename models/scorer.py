@@ -17,10 +17,13 @@ from features.feature import Feature
 from features.plan import Plan
 from features.problem import Problem
 from models.amount import AmountModel
+from models.bagging import BaggedModel
 from models.baseline import LinearModel, PointsTable
+from models.calendar import TimelessModel
 from models.calibration import Map, carried, restored, sigmoid
 from models.hazard import HazardModel
 from models.merit import MeritedModel
+from models.segmented import SegmentedModel
 from models.trees import BoostedModel
 
 Floats = NDArray[np.float64]
@@ -47,7 +50,14 @@ class Model(Protocol):
         ...
 
 
-_MODELS: dict[str, Any] = {"points table": PointsTable, "logistic": LinearModel, "boosted trees": BoostedModel, "hazard": HazardModel}
+_MODELS: dict[str, Any] = {
+    "points table": PointsTable,
+    "logistic": LinearModel,
+    "boosted trees": BoostedModel,
+    "hazard": HazardModel,
+    "bagged trees": BaggedModel,
+    "trees by segment": SegmentedModel,
+}
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,7 @@ class Scorer:
         if stored["model"] not in _MODELS:
             raise Problem(f"The stored model is of a kind ({stored['model']}) that this version of leadscore does not know: install a newer one.")
         return cls(
-            MeritedModel.load(folder, _MODELS[stored["model"]].load(folder)),
+            TimelessModel.load(folder, MeritedModel.load(folder, _MODELS[stored["model"]].load(folder))),
             restored(stored["calibration"]),
             Plan.from_dict(stored["plan"]),
             tuple(Feature(**one) for one in stored["features"]),

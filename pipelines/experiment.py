@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from models.gate import Decision
 from models.race import Learned
 from models.registry import Registry
+from models.variants import remarks
 from pipelines.company import Company, open_company
 from pipelines.progress import step
 from pipelines.report import Report
@@ -83,6 +84,7 @@ def tell(study: Study, learned: Learned, decision: Decision, run_id: str) -> Rep
     }
     notices = (
         why_leader(learned),
+        *remarks(learned.scorer.model),
         *study.screening.sentences,
         *learned.backtest.skipped,
         *against_champion(decision),
