@@ -81,16 +81,9 @@ def _standard(logged: Floats, centre: Floats, scale: Floats) -> Floats:
 
 
 def relative_weight(frame: pd.DataFrame) -> Floats:
-    """Weights that sum up to as many equal examples as say as much: how many nights each stands for says nothing of how strongly to hold a model.
-
-    Where all weigh the same, each weighs one. Where old nights count less than new ones, they sum up to the effective number of examples, so that
-    a penalty holds a model as it would hold one of so few. Source: Kish (1965), Survey sampling.
-
-    >>> relative_weight(pd.DataFrame({"weight": [3.0, 3.0]})).tolist(), relative_weight(pd.DataFrame({"weight": [2.0, 1.0, 1.0]})).sum().round(2)
-    ([1.0, 1.0], np.float64(2.67))
-    """
+    """Weights of mean one: how many nights a sampled example stands for says nothing of how strongly to hold a model."""
     weight = frame["weight"].to_numpy(dtype=float)
-    return np.asarray(weight * weight.sum() / (weight**2).sum())
+    return np.asarray(weight / weight.mean())
 
 
 def fit_logistic(frame: pd.DataFrame, features: Sequence[Feature], seed: int = 7, strength: float = 0.05) -> LinearModel:

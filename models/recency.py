@@ -51,8 +51,8 @@ def fading(fit: Fit, half_life_days: float) -> Fit:
 
     Parameters
     ----------
-    fit : what learns. It has to mind `weight`, as `models.baseline.relative_weight` reads it: weights that differ say less than as many equal ones,
-        so that a penalty holds the model the more tightly.
+    fit : what learns. It has to mind `weight`, which `models.baseline.relative_weight` brings back to a mean of one: a penalty holds the model as
+        tightly as without fading.
     half_life_days : counted from the newest night of its past.
 
     >>> past = pd.DataFrame({"as_of": pd.to_datetime(["2024-07-05", "2025-01-01"]), "weight": [2.0, 2.0]})
