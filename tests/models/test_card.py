@@ -10,6 +10,7 @@ import pytest
 
 from features.plan import Plan
 from features.timeline import Timeline
+from models.calendar import TimelessModel
 from models.card import model_card
 from models.metrics import Estimate
 from models.race import Learned, learn
@@ -47,6 +48,13 @@ def test_the_card_says_what_expected_value_takes_for_an_amount(learned: Learned)
     assert "| amount | gamma deviance | difference to the average | expected over true sum |" in lines
     assert "| average | 0.6160 |  | 0.970 (0.870 to 1.120) |" in lines
     assert "| gamma | 0.4260 | -0.19000 (-0.26000 to -0.11500) | 0.970 (0.870 to 1.120) |" in lines
+
+
+def test_a_variant_says_what_it_does_without(learned: Learned) -> None:
+    assert "**Variant.**" not in model_card(learned, COUNTS, [], ["worse"])
+    timeless = replace(learned, scorer=replace(learned.scorer, model=TimelessModel(learned.scorer.model, ("campaign",))))
+    said = "**Variant.** The model does without campaign: by each of them alone, newer nights can be told from older ones."
+    assert said in model_card(timeless, COUNTS, [], ["worse"]).splitlines()
 
 
 def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:
