@@ -76,20 +76,21 @@ def racers_of(
     ----------
     monotone : binds the trees, see `models.trees.fit_boosted`.
     encodings : names of `models.encoding.STYLES`; trees run once more in each.
-    variants : of the logistic model and the trees, see `models.variants.Variants`; by default none.
+    variants : of the logistic model, the trees and the hazard, see `models.variants.Variants`; by default none.
     """
     asked = variants or Variants()
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
     boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone)
     plain: dict[str, Fit] = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": boosted}
     answered = {name: of_ripe(fit) for name, fit in plain.items()}
+    hazard: Fit = partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone)
     of_profile: dict[str, Fit] = {
         **answered,
         **{f"boosted trees, {name}": of_ripe(partial(boosted, style=STYLES[name])) for name in encodings},
         **{name: of_ripe(fit) for name, fit in {**asked.by_past(plain), **asked.of_trees(boosted, seed)}.items()},
-        "hazard": partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone),
+        "hazard": hazard,
     }
-    merited, apart = (with_merit(fits, without=monotone or ()) for fits in (of_profile, answered))
+    merited, apart = (with_merit(fits, without=monotone or ()) for fits in (of_profile, {**answered, "hazard": hazard}))
     return {"points table": of_ripe(fit_points), **merited, **asked.without_time(apart, seed)}
 
 
