@@ -103,7 +103,7 @@ def _null_ness(attribute: Attribute, level: np.ndarray, past: pd.DataFrame, limi
 
 def _power(attribute: Attribute, level: np.ndarray, won: np.ndarray, limits: Thresholds, seed: int, said: Words) -> list[Finding]:
     """Whether it alone explains too much of who was won, for any field or for one of its name."""
-    explained, auc = _explained(level, won, seed)
+    explained, auc = explained_by(level, won, seed)
     found = []
     if explained > limits.explained:
         evidence = f"it alone explains {explained:.0%} of who {said.rate} (ROC AUC {auc:.2f})"
@@ -116,8 +116,15 @@ def _power(attribute: Attribute, level: np.ndarray, won: np.ndarray, limits: Thr
     return found
 
 
-def _explained(level: np.ndarray, won: np.ndarray, seed: int) -> tuple[float, float]:
-    """Share of log-loss removed, and ROC AUC, by the conversion rate of a field's values learned on other leads."""
+def explained_by(level: np.ndarray, won: np.ndarray, seed: int) -> tuple[float, float]:
+    """Share of log-loss removed, and ROC AUC, by the conversion rate of a field's values learned on other leads.
+
+    Parameters
+    ----------
+    level : a field's levels, one a lead, see `features.levels`.
+    won : what they are to explain, and what is not the same for all leads.
+    seed : on which half of the leads the rates are learned that judge the other half.
+    """
     base = float(won.mean())
     half = np.random.default_rng(seed).random(len(level)) < 0.5
     predicted = np.empty(len(level))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from models.metrics import Estimate
 from models.race import Learned
+from models.variants import remarks
 
 _SHOWN = (
     "roc_auc",
@@ -53,6 +54,7 @@ def model_card(learned: Learned, counts: Mapping[str, int], findings: Sequence[s
         "",
         f"**Features** {len(scorer.features)}. **Calibration** {scorer.calibration.name}: {learned.choice.because}.",
         *_calibrations(learned),
+        *(remark for each in remarks(scorer.model) for remark in ("", f"**Variant.** {each}")),
         "",
         f"**Base rate** {'followed' if scorer.recent_days else 'not followed'} by an intercept from the newest ripe nights: "
         f"{learned.following.because}.",

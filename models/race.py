@@ -26,6 +26,7 @@ from models.metrics import Estimate, Judged, evaluate, measures
 from models.scorer import Scorer, base_rate_of, usual_values
 from models.trees import fit_boosted
 from models.tuning import Search, tune
+from models.variants import Variants
 from models.worth import Worth, fit_amount
 
 _JUDGED = 60_000
@@ -63,7 +64,12 @@ class Learned:
 
 
 def racers_of(
-    plan: Plan, params: dict[str, Any], seed: int, monotone: Mapping[str, int] | None = None, encodings: Sequence[str] = ()
+    plan: Plan,
+    params: dict[str, Any],
+    seed: int,
+    monotone: Mapping[str, int] | None = None,
+    encodings: Sequence[str] = (),
+    variants: Variants | None = None,
 ) -> dict[str, Fit]:
     """Everybody who runs, the simplest first.
 
@@ -71,16 +77,22 @@ def racers_of(
     ----------
     monotone : binds the trees, see `models.trees.fit_boosted`.
     encodings : names of `models.encoding.STYLES`; trees run once more in each.
+    variants : of the logistic model, the trees and the hazard, see `models.variants.Variants`; by default none.
     """
+    asked = variants or Variants()
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
     boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone)
+    plain: dict[str, Fit] = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": boosted}
+    answered = {name: of_ripe(fit) for name, fit in plain.items()}
+    hazard: Fit = partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone)
     of_profile: dict[str, Fit] = {
-        "logistic": of_ripe(partial(fit_logistic, seed=seed)),
-        "boosted trees": of_ripe(boosted),
+        **answered,
         **{f"boosted trees, {name}": of_ripe(partial(boosted, style=STYLES[name])) for name in encodings},
-        "hazard": partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone),
+        **{name: of_ripe(fit) for name, fit in {**asked.by_past(plain), **asked.of_trees(boosted, seed)}.items()},
+        "hazard": hazard,
     }
-    return {"points table": of_ripe(fit_points), **with_merit(of_profile, without=monotone or ())}
+    merited, apart = (with_merit(fits, without=monotone or ()) for fits in (of_profile, {**answered, "hazard": hazard}))
+    return {"points table": of_ripe(fit_points), **merited, **asked.without_time(apart, seed)}
 
 
 def of_ripe(fit: Fit) -> Fit:
@@ -103,6 +115,7 @@ def learn(
     storage: str | None = None,
     monotone: Mapping[str, int] | None = None,
     encodings: Sequence[str] = (),
+    variants: Variants | None = None,
 ) -> Learned:
     """Race, choose who leads, calibrate, refit.
 
@@ -113,14 +126,14 @@ def learn(
     k : folds of the backtest.
     trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
     monotone : feature -> 1 or -1, see `models.trees.fit_boosted`.
-    encodings : see `racers_of`.
+    encodings, variants : see `racers_of`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
     search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
-    racers = racers_of(plan, search.params, seed, monotone, encodings)
+    racers = racers_of(plan, search.params, seed, monotone, encodings, variants)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     leader = lead(backtest, timeline.gap, seed)
     backtest, choice = leader.backtest, leader.choice

@@ -17,11 +17,14 @@ from features.feature import Feature
 from features.plan import Plan
 from features.problem import Problem
 from models.amount import AmountModel
+from models.bagging import BaggedModel
 from models.baseline import LinearModel, PointsTable
 from models.blend import BLEND, BlendModel
+from models.calendar import TimelessModel
 from models.calibration import Map, carried, restored, sigmoid
 from models.hazard import HazardModel
 from models.merit import MeritedModel
+from models.segmented import SegmentedModel
 from models.trees import BoostedModel
 
 Floats = NDArray[np.float64]
@@ -48,7 +51,14 @@ class Model(Protocol):
         ...
 
 
-_MODELS: dict[str, Any] = {"points table": PointsTable, "logistic": LinearModel, "boosted trees": BoostedModel, "hazard": HazardModel}
+_MODELS: dict[str, Any] = {
+    "points table": PointsTable,
+    "logistic": LinearModel,
+    "boosted trees": BoostedModel,
+    "hazard": HazardModel,
+    "bagged trees": BaggedModel,
+    "trees by segment": SegmentedModel,
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,7 @@ def _loaded(folder: Path, kind: str) -> Any:
         return BlendModel.load(folder, _loaded)
     if kind not in _MODELS:
         raise Problem(f"The stored model is of a kind ({kind}) that this version of leadscore does not know: install a newer one.")
-    return MeritedModel.load(folder, _MODELS[kind].load(folder))
+    return TimelessModel.load(folder, MeritedModel.load(folder, _MODELS[kind].load(folder)))
 
 
 def base_rate_of(answered: pd.DataFrame) -> float:

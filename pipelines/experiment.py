@@ -18,6 +18,7 @@ from models.race import Learned
 from models.registry import Registry
 from models.rules import gained, try_rules
 from models.run import Training
+from models.variants import remarks
 from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.progress import step
@@ -157,6 +158,7 @@ def tell(company: Company, study: Study, learned: Learned, decision: Decision, r
     }
     notices = (
         why_leader(learned),
+        *remarks(learned.scorer.model),
         *study.screening.sentences,
         *learned.backtest.skipped,
         *against_champion(decision),

@@ -30,6 +30,7 @@ from models.ranking import TIERS
 from models.reasons import fields
 from models.registry import Registry
 from models.run import Training
+from models.variants import Variants, remarks
 from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
@@ -39,6 +40,7 @@ from pipelines.monotone import monotone_of
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.rival import rival
+from pipelines.segment import segment_of
 from pipelines.settings import read_settings
 from pipelines.study import Groups, Study
 
@@ -150,6 +152,7 @@ def learn_models(company: Company, study: Study) -> Learned:
     """Run points table, logistic model, boosted trees and hazard over past and later nights; refit the best, or a blend, on everything ripe."""
     training, amount = company.settings.training, value_of(company.crm, study.plan.outcome)
     bound = monotone_of(training.monotone, company.warehouse.attributes(), study.features)
+    segment = segment_of(training.segment_by, company.warehouse.attributes(), study.features)
     with step("Learning, and testing on later nights") as progress:
         return learn(
             *(study.frame, study.features, study.plan, company.extracted_at, amount, training.seed, training.folds, training.trials, progress),
@@ -157,6 +160,7 @@ def learn_models(company: Company, study: Study) -> Learned:
             storage=str(company.settings.search_file),
             monotone=bound,
             encodings=training.encodings,
+            variants=Variants(training.variants, training.recent_days, training.half_life_days, training.bags, segment),
         )
 
 
@@ -304,6 +308,7 @@ def tell(company: Company, study: Study, learned: Learned, groups: Groups, decis
         f"To {said.get} 9 of 10 {said.found}, work {100 * best.value:.0f} of 100 {said.who}s, {said.first} "
         f"(95 % interval {100 * best.low:.0f} to {100 * best.high:.0f}); in random order it takes 90.",
         why_leader(learned),
+        *remarks(learned.scorer.model),
         *learned.search.sentences,
         f"Calibration is {learned.scorer.calibration.name}: {learned.choice.because}.",
         f"The base rate is {'followed' if learned.scorer.recent_days else 'not followed'} from night to night: an intercept from the newest ripe "

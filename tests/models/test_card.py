@@ -11,6 +11,7 @@ import pytest
 from features.plan import Plan
 from features.timeline import Timeline
 from models.blend import Blend
+from models.calendar import TimelessModel
 from models.card import model_card
 from models.choice import EARNED
 from models.leader import Blending
@@ -65,6 +66,13 @@ def test_the_card_says_what_a_blend_is_made_of_and_whether_it_leads(learned: Lea
     ) in lines
     at = lines.index("| racer | weight in the blend | log-loss |")
     assert lines[at + 2 : at + 5] == ["| logistic | 0.750 | 0.5000 |", "| hazard | 0.250 | 0.5200 |", "| blend |  | 0.4800 |"]
+
+
+def test_a_variant_says_what_it_does_without(learned: Learned) -> None:
+    assert "**Variant.**" not in model_card(learned, COUNTS, [], ["worse"])
+    timeless = replace(learned, scorer=replace(learned.scorer, model=TimelessModel(learned.scorer.model, ("campaign",))))
+    said = "**Variant.** The model does without campaign: by each of them alone, newer nights can be told from older ones."
+    assert said in model_card(timeless, COUNTS, [], ["worse"]).splitlines()
 
 
 def test_every_racer_has_a_column_of_figures_with_intervals(learned: Learned) -> None:

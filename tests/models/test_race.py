@@ -22,6 +22,7 @@ from models.baseline import fit_logistic
 from models.calibration import sigmoid
 from models.race import Learned, learn, racers_of
 from models.scorer import Scorer, usual_values
+from models.variants import Variants
 
 PLAN = Plan(timeline=Timeline(horizon_days=30, settle_days=5))
 FRAME = learnable.examples()
@@ -92,6 +93,22 @@ def test_racers_that_each_know_half_lead_as_a_blend_that_is_judged_stored_and_us
 def _half(name: str, past: pd.DataFrame, features: Sequence[Feature]) -> Any:
     """What learns one of the features alone."""
     return fit_logistic(ripe(past), [feature for feature in features if feature.name == name])
+
+
+def test_a_business_that_changed_is_led_by_a_model_that_forgets() -> None:
+    # Until the tenth week those who open few e-mails convert, and since then those who open many: plain racers average the two.
+    frame = learnable.examples(leads=400, weeks=30)
+    eager = frame["opens_7d"] >= 2
+    old = frame["as_of"] < datetime(2025, 3, 12)
+    won = np.random.default_rng(5).random(len(frame)) < np.where(eager ^ old, 0.5, 0.1)
+    happened = (frame["as_of"] + pd.Timedelta(days=1)).where(won)
+    frame = frame.assign(converted=won, happened_at=happened)
+    found = learn(frame, learnable.FEATURES, PLAN, EXTRACTED, k=2, trials=0, variants=Variants(("recent",), recent_days=30))
+    losses = found.losses()
+    assert list(losses) == ["points table", "logistic", "boosted trees", "logistic, recent", "boosted trees, recent", "hazard"]
+    assert losses["logistic, recent"] < 0.95 * losses["logistic"]
+    assert losses["boosted trees, recent"] < 0.95 * losses["boosted trees"]
+    assert found.leader in ("logistic, recent", "boosted trees, recent")
 
 
 def test_the_leader_has_the_lowest_log_loss_on_nights_it_had_not_seen(learned: Learned) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import learnable
@@ -15,6 +16,7 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from features.plan import Plan
 from features.problem import Problem
+from models.bagging import bagged
 from models.baseline import fit_logistic, fit_points
 from models.blend import Blend, BlendModel
 from models.calibration import Calibration
@@ -23,6 +25,7 @@ from models.registry import Registry
 from models.run import Training
 from models.scorer import Scorer
 from models.trail import Entry
+from models.trees import fit_boosted
 
 pytestmark = pytest.mark.xdist_group("registry")
 FRAME = learnable.examples(leads=60, weeks=4)
@@ -87,6 +90,14 @@ def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Reg
     (fold,) = registry.client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{champion.run_id}'")
     assert (fold.info.run_name, fold.data.metrics) == ("fold 1", {"roc_auc": 0.71})
     assert champion.scorer.log_odds(FRAME) == pytest.approx(SCORER.log_odds(FRAME))
+
+
+def test_a_model_of_several_folders_comes_back_whole(registry: Registry) -> None:
+    scorer = replace(SCORER, model=bagged(partial(fit_boosted, rounds=3), 2)(FRAME, learnable.FEATURES))
+    example = FRAME[[feature.name for feature in learnable.FEATURES]].head(3)
+    version = registry.log(Training("train", {}, {"roc_auc": Estimate(0.7, 0.6, 0.8)}, {}, scorer, example))
+    registry.conclude(version, True, ("there was no champion",), NOW)
+    assert registry.champion().scorer.log_odds(FRAME).tolist() == scorer.log_odds(FRAME).tolist()
 
 
 def test_a_refused_challenger_leaves_the_champion_alone_and_says_why(registry: Registry, logged: Callable[[datetime], str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import learnable
@@ -17,15 +18,20 @@ from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
 from features.timeline import Timeline
 from models.amount import fit_gamma
+from models.bagging import bagged
 from models.baseline import fit_logistic, fit_points
 from models.blend import Blend, BlendModel
+from models.calendar import TimelessModel
 from models.calibration import Calibration, Knots, sigmoid
 from models.encoding import Style
 from models.hazard import fit_hazard
+from models.merit import MeritedModel, with_merit
 from models.scorer import Model, Scorer
+from models.segmented import SegmentedModel
 from models.trees import fit_boosted
 
 FRAME = learnable.examples(leads=200, weeks=6)
+FEW = partial(fit_boosted, rounds=10)
 MODELS: dict[str, Model] = {
     "points table": fit_points(FRAME, learnable.FEATURES),
     "logistic": fit_logistic(FRAME, learnable.FEATURES),
@@ -33,6 +39,11 @@ MODELS: dict[str, Model] = {
     "hazard": fit_hazard(as_known(FRAME, datetime(2025, 3, 1), Timeline()), learnable.FEATURES, 90.0),
     "boosted trees on codes and hashes": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("native", "hashed")),
     "boosted trees on rates and topics": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("target", "topics")),
+    "bagged trees": bagged(FEW, 2)(FRAME, learnable.FEATURES),
+    "trees by segment": SegmentedModel(
+        FEW(FRAME, learnable.FEATURES), "source", {"web": FEW(FRAME[FRAME["source"] == "web"], learnable.FEATURES[:1])}
+    ),
+    "trees without the time": TimelessModel(FEW(FRAME, learnable.FEATURES[:2]), ("job_title", "met")),
 }
 MODELS["blend"] = BlendModel(
     Blend({"logistic": 0.4, "boosted trees, native": 0.5, "hazard": 0.2}, -0.1),
@@ -59,7 +70,7 @@ def _scorer(model: Model) -> Scorer:
 def test_what_is_stored_is_text_and_comes_back_whole(name: str, tmp_path: Path) -> None:
     scorer = _scorer(MODELS[name])
     scorer.save(tmp_path / "new" / "scorer")
-    for file in (tmp_path / "new" / "scorer").rglob("*.*"):
+    for file in (path for path in (tmp_path / "new" / "scorer").rglob("*") if path.is_file()):
         file.read_text(encoding="utf-8")
         assert file.suffix in (".json", ".lgb")
     back = Scorer.load(tmp_path / "new" / "scorer")
@@ -74,6 +85,17 @@ def test_a_calibration_of_knots_and_what_follows_the_base_rate_are_stored_too(tm
     back = Scorer.load(tmp_path)
     assert (back.calibration, back.recent_days) == (scorer.calibration, 90)
     assert back.shifted(-0.5).log_odds(FRAME) == pytest.approx(scorer.log_odds(FRAME) - 0.5)
+
+
+def test_a_variant_is_stored_with_its_merit_and_what_it_does_without(tmp_path: Path) -> None:
+    profile = tuple(replace(feature, profile=feature.name == "source") for feature in learnable.FEATURES)
+    known = as_known(FRAME.assign(lead_age_days=1.0), datetime(2025, 6, 1), Timeline())
+    merited = with_merit({"it": bagged(FEW, 2)})["it"](known, profile)
+    assert isinstance(merited, MeritedModel)
+    _scorer(TimelessModel(merited, ("contract_number",))).save(tmp_path)
+    back = Scorer.load(tmp_path)
+    assert (back.name, back.model.without) == ("bagged trees", ("contract_number",))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(back.log_odds(FRAME), 0.8 * merited.log_odds(FRAME) - 0.3)
 
 
 def test_a_scorer_of_an_older_version_is_read(tmp_path: Path) -> None:

@@ -85,7 +85,20 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         closed_statuses=("disqualified", "merged", "lost", "won", "customer"),
     )
     assert read.training == Training(
-        every_days=7, max_examples=2_000_000, min_conversions=100, folds=4, trials=8, search_minutes=5.0, monotone={}, encodings=(), seed=7
+        every_days=7,
+        max_examples=2_000_000,
+        min_conversions=100,
+        folds=4,
+        trials=8,
+        search_minutes=5.0,
+        monotone={},
+        encodings=(),
+        variants=(),
+        recent_days=365,
+        half_life_days=180,
+        bags=1,
+        segment_by="",
+        seed=7,
     )
     assert read.list == ListRules(capacity=25, explore=0.0, hour=2)
 
@@ -145,6 +158,9 @@ WRONG = [
     (TABLES + "[list]\nexplore = 1.5\n", "list.explore: Input should be less than or equal to 1"),
     (TABLES + "[training]\nsearch_minutes = 0\n", "training.search_minutes: Input should be greater than 0"),
     (TABLES + '[training]\nencodings = ["words"]\n', "training.encodings.0: Input should be 'native', 'target', 'hashed' or 'topics'"),
+    (TABLES + '[training]\nvariants = ["newest"]\n', "training.variants.0: Input should be 'recent', 'fading' or 'timeless'"),
+    (TABLES + "[training]\nhalf_life_days = 0\n", "training.half_life_days: Input should be greater than or equal to 1"),
+    (TABLES + "[training]\nbags = 0\n", "training.bags: Input should be greater than or equal to 1"),
     (TABLES + '[training]\nmonotone = { employees = "more" }\n', "training.monotone.employees: Input should be 'up' or 'down'"),
     (TABLES + "lag_hours = nan\n", "source.tables.deals.lag_hours: Input should be a finite number"),
     (TABLES + "lag_hours = inf\n", "source.tables.deals.lag_hours: Input should be a finite number"),

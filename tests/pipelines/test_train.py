@@ -17,6 +17,7 @@ from features import examples
 from features.plan import Plan
 from features.problem import Problem
 from models.registry import Registry
+from models.variants import Variants
 from pipelines.company import open_company
 from pipelines.settings import read_settings
 from pipelines.train import Study, learn_models, screen_fields, train
@@ -145,9 +146,9 @@ def test_a_past_training_judges_todays_values_by_todays_knowledge(own_company: M
     assert {finding.method for finding in screened.screening.leading} == {"null-ness"}
 
 
-def test_a_trap_is_used_if_allowed_a_search_cut_short_is_told_and_encodings_run_beside(own_company: MadeUp) -> None:
+def test_a_trap_is_used_if_allowed_a_search_cut_short_is_told_and_encodings_and_variants_run_beside(own_company: MadeUp) -> None:
     text = own_company.config.read_text(encoding="utf-8")
-    asked = '[training]\nallow = ["customer_tier"]\nsearch_minutes = 1e-6\nfolds = 2\nencodings = ["native"]\n'
+    asked = '[training]\nallow = ["customer_tier"]\nsearch_minutes = 1e-6\nfolds = 2\nencodings = ["native"]\nvariants = ["timeless"]\nbags = 2\n'
     own_company.config.write_text(f"{text}\n{asked}", encoding="utf-8")
     report = train(own_company.config)
     assert any(notice.startswith("'customer_tier' (leads) is used because the configuration allows it") for notice in report.notices)
@@ -155,7 +156,10 @@ def test_a_trap_is_used_if_allowed_a_search_cut_short_is_told_and_encodings_run_
         "The search for parameters ended after 1 of 8 settings, for the minutes of [training] search_minutes = 1e-06 were over: give it more, and it "
         "goes on from there."
     ]
-    assert [row["model"] for row in report.rows] == ["points table", "logistic", "boosted trees", "boosted trees, native", "hazard"]
+    assert [row["model"] for row in report.rows] == [
+        *("points table", "logistic", "boosted trees", "boosted trees, native", "boosted trees, bagged", "hazard"),
+        *("logistic, timeless", "boosted trees, timeless", "hazard, timeless"),
+    ]
 
 
 def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +167,9 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
     monkeypatch.setattr("pipelines.train.learn", lambda *args, **named: given.update(named))
     text = own_company.config.read_text(encoding="utf-8")
     own_company.config.write_text(
-        text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\nencodings = ["target", "topics"]\n', encoding="utf-8"
+        text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\nencodings = ["target", "topics"]\n'
+        'variants = ["fading"]\nhalf_life_days = 90\nsegment_by = "industry"\n',
+        encoding="utf-8",
     )
     with open_company(read_settings(own_company.config)) as opened:
         plan = Plan(attributes=opened.attributes)
@@ -173,6 +179,7 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
         "storage": str(own_company.folder / ".leadscore" / "search.db"),
         "monotone": {"account__employees": 1},
         "encodings": ("target", "topics"),
+        "variants": Variants(("fading",), 365, 90, 1, "account__industry"),
     }
 
 
