@@ -5,7 +5,7 @@ encoding     columns of a training table as numbers, the same tomorrow as today
   ├── baseline   the points table sales uses today, and a logistic model
   ├── trees  hazard   boosted trees, and how readily a lead is won in each stretch of the horizon
   ├── blend      several models, added up by weights
-  ├── recency  calendar  bagging  segmented   the same models from newer nights, without what tells the time, of several seeds, by segment
+  ├── recency  calendar  segmented   the same models from newer nights, without what tells the time, by segment
   ├── scorer     a model, its calibration, its features
   ├── calibration  tuning
   └── metrics    lift, precision and gain at capacity, log-loss, reliability, with intervals

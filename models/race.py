@@ -70,6 +70,7 @@ def racers_of(
     monotone: Mapping[str, int] | None = None,
     encodings: Sequence[str] = (),
     variants: Variants | None = None,
+    bags: int = 3,
 ) -> dict[str, Fit]:
     """Everybody who runs, the simplest first.
 
@@ -78,10 +79,11 @@ def racers_of(
     monotone : binds the trees, see `models.trees.fit_boosted`.
     encodings : names of `models.encoding.STYLES`; trees run once more in each.
     variants : of the logistic model, the trees and the hazard, see `models.variants.Variants`; by default none.
+    bags : seeds of which trees are the mean, see `models.trees.fit_boosted`. 3: the second and the third take two thirds of the luck away.
     """
     asked = variants or Variants()
     horizon, absence = plan.timeline.horizon_days, plan.outcome.is_absence
-    boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone)
+    boosted = partial(fit_boosted, seed=seed, params=params, monotone=monotone, bags=bags)
     plain: dict[str, Fit] = {"logistic": partial(fit_logistic, seed=seed), "boosted trees": boosted}
     answered = {name: of_ripe(fit) for name, fit in plain.items()}
     hazard: Fit = partial(fit_hazard, horizon_days=horizon, absence=absence, seed=seed, params=params, monotone=monotone)
@@ -116,6 +118,7 @@ def learn(
     monotone: Mapping[str, int] | None = None,
     encodings: Sequence[str] = (),
     variants: Variants | None = None,
+    bags: int = 3,
 ) -> Learned:
     """Race, choose who leads, calibrate, refit.
 
@@ -126,14 +129,14 @@ def learn(
     k : folds of the backtest.
     trials, search_minutes, storage : settings tried by the search, how long it may take, and the file that remembers it: see `models.tuning.tune`.
     monotone : feature -> 1 or -1, see `models.trees.fit_boosted`.
-    encodings, variants : see `racers_of`.
+    encodings, variants, bags : see `racers_of`.
     """
     timeline = plan.timeline
     progress(0.0, "searching for parameters in the past")
     frame, answered = as_known(frame, known_until, timeline), ripe(frame)
     first = folds(list(answered["as_of"].unique()), timeline, k)[0]
     search = tune(ripe(first.past(frame)), features, trials, seed, search_minutes, storage, monotone)
-    racers = racers_of(plan, search.params, seed, monotone, encodings, variants)
+    racers = racers_of(plan, search.params, seed, monotone, encodings, variants, bags)
     backtest = run(frame, features, timeline, racers, k, lambda share, words: progress(0.1 + 0.6 * share, words))
     leader = lead(backtest, timeline.gap, seed)
     backtest, choice = leader.backtest, leader.choice

@@ -17,7 +17,6 @@ from features.feature import Feature
 from features.plan import Plan
 from features.problem import Problem
 from models.amount import AmountModel
-from models.bagging import BaggedModel
 from models.baseline import LinearModel, PointsTable
 from models.blend import BLEND, BlendModel
 from models.calendar import TimelessModel
@@ -56,7 +55,6 @@ _MODELS: dict[str, Any] = {
     "logistic": LinearModel,
     "boosted trees": BoostedModel,
     "hazard": HazardModel,
-    "bagged trees": BaggedModel,
     "trees by segment": SegmentedModel,
 }
 

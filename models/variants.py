@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Literal
 
 from models.backtest import Fit
-from models.bagging import bagged
 from models.calendar import timeless
 from models.recency import fading, recent
 from models.segmented import segmented
@@ -25,14 +24,12 @@ class Variants:
     names : "recent" and "fading" forget old nights, see `models.recency`; "timeless" does without fields that tell the time, see `models.calendar`.
     recent_days : how far back "recent" looks. 365: a year has every season once.
     half_life_days : after how long a night counts half to "fading". 180: a year ago counts a quarter.
-    bags : so many trees of different seeds are averaged, see `models.bagging`; 1: none are.
     segment_by : the feature whose segments may have models of their own, see `models.segmented`; empty: there are none.
     """
 
     names: tuple[Variant, ...] = ()
     recent_days: float = 365.0
     half_life_days: float = 180.0
-    bags: int = 1
     segment_by: str = ""
 
     def by_past(self, plain: Mapping[str, Fit]) -> dict[str, Fit]:
@@ -48,17 +45,9 @@ class Variants:
         }
         return {f"{racer}, {name}": ways[name](fit) for name in self.names if name in ways for racer, fit in plain.items()}
 
-    def of_trees(self, trees: Callable[..., Any], seed: int) -> dict[str, Fit]:
-        """Trees of several seeds, and trees by segment, where they are asked for.
-
-        Parameters
-        ----------
-        trees : what grows boosted trees; called with `seed` beside the past and the features.
-        """
-        return {
-            **({"boosted trees, bagged": bagged(trees, self.bags, seed)} if self.bags > 1 else {}),
-            **({f"boosted trees, by {self.segment_by}": segmented(trees, self.segment_by, seed)} if self.segment_by else {}),
-        }
+    def of_trees(self, trees: Fit, seed: int) -> dict[str, Fit]:
+        """Trees by segment, where they are asked for."""
+        return {f"boosted trees, by {self.segment_by}": segmented(trees, self.segment_by, seed)} if self.segment_by else {}
 
     def without_time(self, racers: Mapping[str, Fit], seed: int) -> dict[str, Fit]:
         """Every racer once without the features that tell the time, if that is asked for.

@@ -148,9 +148,9 @@ class Training(Section):
     leakage screen flagged them, `protected` those that are never used and by whose values the fairness table is made. `min_conversions` is the
     smallest number of conversions worth learning from. `search_minutes` ends the search before all `trials` are tried. `monotone` names numbers with
     which boosted trees may only rise, or only fall, see `pipelines.monotone`. `encodings` names other ways in which categories and texts become
-    numbers, in each of which the trees run once more, see `models.encoding.Style`. `variants`, `recent_days`, `half_life_days`, `bags` and
-    `segment_by` ask for further racers, see `models.variants.Variants`. `max_examples` and `nights_per_lead` bound what is learned from: see
-    `features.examples.training`.
+    numbers, in each of which the trees run once more, see `models.encoding.Style`. `variants`, `recent_days`, `half_life_days` and
+    `segment_by` ask for further racers, see `models.variants.Variants`. Of `bags` seeds the trees are the mean. `max_examples` and
+    `nights_per_lead` bound what is learned from: see `features.examples.training`.
     """
 
     every_days: Days = 7
@@ -168,7 +168,7 @@ class Training(Section):
     variants: tuple[Literal["recent", "fading", "timeless"], ...] = ()
     recent_days: Days = 365
     half_life_days: Days = 180
-    bags: int = Field(default=1, ge=1, le=50)
+    bags: int = Field(default=3, ge=1, le=50)
     segment_by: str = ""
     seed: int = 7
 

@@ -160,7 +160,8 @@ def learn_models(company: Company, study: Study) -> Learned:
             storage=str(company.settings.search_file),
             monotone=bound,
             encodings=training.encodings,
-            variants=Variants(training.variants, training.recent_days, training.half_life_days, training.bags, segment),
+            variants=Variants(training.variants, training.recent_days, training.half_life_days, segment),
+            bags=training.bags,
         )
 
 

@@ -95,4 +95,4 @@ def test_no_clock_has_a_say(moved: timedelta) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_past_and_seed_grow_the_same_trees(way: str) -> None:
     one, other = (WAYS[way](fit_boosted)(_company(changed=True, leads=1_000), FEATURES) for _ in range(2))
-    assert one.booster.model_to_string() == other.booster.model_to_string()
+    assert one.bags[0].model_to_string() == other.bags[0].model_to_string()

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import learnable
@@ -16,7 +15,6 @@ from mlflow.protos.databricks_pb2 import INTERNAL_ERROR
 
 from features.plan import Plan
 from features.problem import Problem
-from models.bagging import bagged
 from models.baseline import fit_logistic, fit_points
 from models.blend import Blend, BlendModel
 from models.calibration import Calibration
@@ -24,6 +22,7 @@ from models.metrics import Estimate
 from models.registry import Registry
 from models.run import Training
 from models.scorer import Scorer
+from models.segmented import SegmentedModel
 from models.trail import Entry
 from models.trees import fit_boosted
 
@@ -93,7 +92,8 @@ def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Reg
 
 
 def test_a_model_of_several_folders_comes_back_whole(registry: Registry) -> None:
-    scorer = replace(SCORER, model=bagged(partial(fit_boosted, rounds=3), 2)(FRAME, learnable.FEATURES))
+    trees = fit_boosted(FRAME, learnable.FEATURES, rounds=3, bags=2)
+    scorer = replace(SCORER, model=SegmentedModel(trees, "source", {"web": trees}))
     example = FRAME[[feature.name for feature in learnable.FEATURES]].head(3)
     version = registry.log(Training("train", {}, {"roc_auc": Estimate(0.7, 0.6, 0.8)}, {}, scorer, example))
     registry.conclude(version, True, ("there was no champion",), NOW)

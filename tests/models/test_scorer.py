@@ -18,7 +18,6 @@ from features.plan import Attribute, Deed, Plan
 from features.problem import Problem
 from features.timeline import Timeline
 from models.amount import fit_gamma
-from models.bagging import bagged
 from models.baseline import fit_logistic, fit_points
 from models.blend import Blend, BlendModel
 from models.calendar import TimelessModel
@@ -39,7 +38,7 @@ MODELS: dict[str, Model] = {
     "hazard": fit_hazard(as_known(FRAME, datetime(2025, 3, 1), Timeline()), learnable.FEATURES, 90.0),
     "boosted trees on codes and hashes": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("native", "hashed")),
     "boosted trees on rates and topics": fit_boosted(FRAME, learnable.FEATURES, rounds=40, style=Style("target", "topics")),
-    "bagged trees": bagged(FEW, 2)(FRAME, learnable.FEATURES),
+    "trees of two seeds": FEW(FRAME, learnable.FEATURES, bags=2),
     "trees by segment": SegmentedModel(
         FEW(FRAME, learnable.FEATURES), "source", {"web": FEW(FRAME[FRAME["source"] == "web"], learnable.FEATURES[:1])}
     ),
@@ -90,11 +89,11 @@ def test_a_calibration_of_knots_and_what_follows_the_base_rate_are_stored_too(tm
 def test_a_variant_is_stored_with_its_merit_and_what_it_does_without(tmp_path: Path) -> None:
     profile = tuple(replace(feature, profile=feature.name == "source") for feature in learnable.FEATURES)
     known = as_known(FRAME.assign(lead_age_days=1.0), datetime(2025, 6, 1), Timeline())
-    merited = with_merit({"it": bagged(FEW, 2)})["it"](known, profile)
+    merited = with_merit({"it": partial(FEW, bags=2)})["it"](known, profile)
     assert isinstance(merited, MeritedModel)
     _scorer(TimelessModel(merited, ("contract_number",))).save(tmp_path)
     back = Scorer.load(tmp_path)
-    assert (back.name, back.model.without) == ("bagged trees", ("contract_number",))  # type: ignore[attr-defined]
+    assert (back.name, back.model.without) == ("boosted trees", ("contract_number",))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(back.log_odds(FRAME), 0.8 * merited.log_odds(FRAME) - 0.3)
 
 

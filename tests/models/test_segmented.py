@@ -82,7 +82,7 @@ def test_it_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
 def test_the_same_past_finds_the_same() -> None:
     again = segmented(fit_boosted, "country")(COMPANY, FEATURES)
     for one, other in ((again.everywhere, MODEL.everywhere), (again.own["Japan"], MODEL.own["Japan"])):
-        assert one.booster.model_to_string() == other.booster.model_to_string()
+        assert one.bags[0].model_to_string() == other.bags[0].model_to_string()
 
 
 def _counted(company: pd.DataFrame) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 
 import learnable
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from features.labels import as_known
 from features.plan import Plan
 from features.timeline import Timeline
-from models.bagging import BaggedModel
 from models.baseline import LinearModel, fit_logistic
 from models.calendar import TimelessModel
 from models.merit import MeritedModel
@@ -21,7 +19,7 @@ from models.trees import BoostedModel, fit_boosted
 from models.variants import Variants, remarks
 
 PLAIN = {"logistic": fit_logistic, "boosted trees": fit_boosted}
-EVERY = Variants(("recent", "fading", "timeless"), recent_days=30, half_life_days=10, bags=2, segment_by="source")
+EVERY = Variants(("recent", "fading", "timeless"), recent_days=30, half_life_days=10, segment_by="source")
 
 
 def test_nothing_runs_that_was_not_asked_for() -> None:
@@ -39,7 +37,6 @@ def test_they_run_after_what_they_vary_so_that_a_tie_is_won_by_the_plain_one() -
         "boosted trees, recent",
         "logistic, fading",
         "boosted trees, fading",
-        "boosted trees, bagged",
         "boosted trees, by source",
         "hazard",
         "logistic, timeless",
@@ -56,8 +53,6 @@ def test_their_numbers_reach_them() -> None:
     faded = line["logistic, fading"](frame, ()).groupby("as_of")["weight"].first()
     assert faded.iloc[-1] == 1.0
     assert faded.iloc[-2] == pytest.approx(0.5**0.7)
-    model = EVERY.of_trees(partial(fit_boosted, rounds=2), 7)["boosted trees, bagged"](frame, learnable.FEATURES)
-    assert len(model.bags) == 2
 
 
 def test_each_learns_from_the_race_and_speaks() -> None:
@@ -66,7 +61,6 @@ def test_each_learns_from_the_race_and_speaks() -> None:
     kinds = {
         "logistic, recent": LinearModel,
         "boosted trees, fading": BoostedModel,
-        "boosted trees, bagged": BaggedModel,
         "boosted trees, by source": SegmentedModel,
         "boosted trees, timeless": BoostedModel,
     }

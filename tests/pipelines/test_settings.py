@@ -96,7 +96,7 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         variants=(),
         recent_days=365,
         half_life_days=180,
-        bags=1,
+        bags=3,
         segment_by="",
         seed=7,
     )

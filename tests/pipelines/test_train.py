@@ -157,7 +157,7 @@ def test_a_trap_is_used_if_allowed_a_search_cut_short_is_told_and_encodings_and_
         "goes on from there."
     ]
     assert [row["model"] for row in report.rows] == [
-        *("points table", "logistic", "boosted trees", "boosted trees, native", "boosted trees, bagged", "hazard"),
+        *("points table", "logistic", "boosted trees", "boosted trees, native", "hazard"),
         *("logistic, timeless", "boosted trees, timeless", "hazard, timeless"),
     ]
 
