@@ -17,14 +17,14 @@ from features.plan import Deed, Plan
 
 _EVER = "ever"
 # Parts of whole numbers add up the same in any order, so that a night scored again is the same to the byte.
-_PARTS = 2.0**30
+_PARTS = 2.0**40
 
 
 def features(plan: Plan) -> tuple[Feature, ...]:
     """The columns of `table`, in order.
 
     >>> [f.name for f in features(Plan(windows=(7,)))][:3]
-    ['in_in_7d', 'in_ever', 'active_days_in_7d']
+    ['in_in_7d', 'in_ever', 'in_fading_5d']
     """
     spans = [(f"in_{w}d", f"in the last {w} days" if w > 1 else "in the last day") for w in plan.windows] + [(_EVER, "so far")]
     spans += [(_fading(days), f"lately, each counting half after {days} days") for days in plan.half_lives]

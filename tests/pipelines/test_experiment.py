@@ -100,6 +100,15 @@ def test_every_outcome_is_tried_in_turn_or_the_one_that_is_named(own_company: Ma
         backtest(own_company.config, outcome="renewal")
 
 
+def test_an_experiment_with_a_named_outcome_is_kept_where_compare_looks_for_it(own_company: MadeUp, leadscore: Typed) -> None:
+    other = _other(own_company.config)
+    with other.open("a", encoding="utf-8") as file:
+        file.write('\n[outcomes.soon]\nhorizon_days = 30\n')
+    code, out, _ = leadscore("backtest", "--config", other, "--outcome", "soon", "--json")
+    run = json.loads(out)["run"]
+    assert (code, run) == (0, Registry(read_settings(other).tracking_uri, "leadscore-soon").find(run).run_id)
+
+
 def test_beside_the_champion_every_answer_of_the_gate_is_told() -> None:
     checks = (Check("log_loss", True, "log-loss changed by -0.1"), Check("average_precision", False, "average precision is worse by -0.2"))
     assert against_champion(Decision(False, ("average precision is worse by -0.2",), {}, checks, "90 leads on 2 nights")) == (

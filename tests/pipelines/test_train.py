@@ -168,7 +168,7 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
     text = own_company.config.read_text(encoding="utf-8")
     own_company.config.write_text(
         text + '\n[training]\nsearch_minutes = 0.5\nmonotone = { employees = "up" }\nencodings = ["target", "topics"]\n'
-        'variants = ["fading"]\nhalf_life_days = 90\nsegment_by = "industry"\n',
+        'variants = ["fading"]\nhalf_life_days = 90\nsegment_by = "industry"\nbags = 2\n',
         encoding="utf-8",
     )
     with open_company(read_settings(own_company.config)) as opened:
@@ -179,7 +179,8 @@ def test_what_is_said_of_the_search_and_of_directions_reaches_the_race(own_compa
         "storage": str(own_company.folder / ".leadscore" / "search.db"),
         "monotone": {"account__employees": 1},
         "encodings": ("target", "topics"),
-        "variants": Variants(("fading",), 365, 90, 1, "account__industry"),
+        "variants": Variants(("fading",), 365, 90, "account__industry"),
+        "bags": 2,
     }
 
 
