@@ -27,8 +27,9 @@ def features(plan: Plan) -> tuple[Feature, ...]:
     ['in_in_7d', 'in_ever', 'in_fading_5d']
     """
     spans = [(f"in_{w}d", f"in the last {w} days" if w > 1 else "in the last day") for w in plan.windows] + [(_EVER, "so far")]
-    spans += [(_fading(days), f"lately, each counting half after {days} days") for days in plan.half_lives]
+    fading = [(_fading(days), f"lately, each counting half after {days} days") for days in plan.half_lives]
     columns = [Feature(f"in_{span}", "number", "activity", f"was active {{value}} {words}", "times") for span, words in spans]
+    columns += [Feature(f"in_{span}", "number", "activity", f"was active {{value}} {words}", "times", plain=False) for span, words in fading]
     columns += [
         Feature(f"active_days_in_{days}d", "number", "active days", f"was active on {{value}} of the last {days} days")
         for days in plan.windows
@@ -41,7 +42,9 @@ def features(plan: Plan) -> tuple[Feature, ...]:
         Feature("velocity", "number", "pace", "active {value} times as often this week as over the month"),
     ]
     for deed in plan.deeds:
-        columns += [Feature(f"{deed.column}_{span}", "number", deed.words, f"{deed.words}: {{value}} {words}", "times") for span, words in spans]
+        said = f"{deed.words}: {{value}}"
+        columns += [Feature(f"{deed.column}_{span}", "number", deed.words, f"{said} {words}", "times") for span, words in spans]
+        columns += [Feature(f"{deed.column}_{span}", "number", deed.words, f"{said} {words}", "times", plain=False) for span, words in fading]
         columns.append(Feature(f"{deed.column}_recency", "number", deed.words, f"last {deed.words} {{value}} ago", "days"))
     return tuple(columns)
 

@@ -21,6 +21,7 @@ class Feature:
     field : what a rep calls it: "source", "webinars attended", "account's past deals".
     words : a phrase with `{value}` in it, completed with the lead's own value: "opened {value} e-mails in the last 7 days".
     unit : how a number is said: "days" and "hours" as a duration (36 hours, 14 days), "times" (once, 3 times), "share" (7.3 %), "money"; "" as it is.
+    plain : whether a rep would say it so; one that is not speaks only where no plain one of its field is learned from.
     profile : whether it says who the lead is (a source, an industry, a title), and not what it did or what was done to it.
 
     >>> Feature("email_open_in_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days").field
@@ -33,3 +34,4 @@ class Feature:
     words: str
     unit: str = ""
     profile: bool = False
+    plain: bool = True

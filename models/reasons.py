@@ -59,7 +59,7 @@ def reasons(
         worst = [at for at in order[row, : -most_against - 1 : -1] if values[row, at] <= -_SMALLEST]
         told.append(
             [
-                {"field": names[at], "words": words.of(row, by_field[names[at]]), "contribution": round(float(values[row, at]), 4)}
+                {"field": names[at], "words": words.of(row, by_field[names[at]], values[row, at]), "contribution": round(float(values[row, at]), 4)}
                 for at in [*best, *worst]
             ]
         )
@@ -67,15 +67,17 @@ def reasons(
 
 
 class _Words:
-    """Phrases for the strongest feature of a field, with the lead's value and the usual one."""
+    """Phrases for the feature of a field that pulls most its field's way, a plain one if there is any, with the lead's value and the usual one."""
 
     def __init__(self, contributions: pd.DataFrame, frame: pd.DataFrame, usual: Mapping[str, Any]) -> None:
-        self.strength = {name: contributions[name].abs().to_numpy() for name in contributions.columns}
+        self.pulls = {name: contributions[name].to_numpy() for name in contributions.columns}
         self.values = {name: frame[name].to_numpy() for name in contributions.columns if name in frame}
         self.usual = usual
 
-    def of(self, row: int, features: list[Feature]) -> str:
-        feature = max(features, key=lambda one: self.strength[one.name][row])
+    def of(self, row: int, features: list[Feature], way: float) -> str:
+        """The words for one lead's row; `way` has the sign of the field's contribution."""
+        plain = [feature for feature in features if feature.plain] or features
+        feature = max(plain, key=lambda one: way * self.pulls[one.name][row])
         value, usual = self.values[feature.name][row], self.usual.get(feature.name)
         if _missing(value):
             return f"no {feature.field} known"

@@ -141,7 +141,9 @@ def record(company: Company, study: Study, learned: Learned, groups: Groups, dec
     """Log the run in MLflow as an experiment; its id."""
     made = as_training(company, study, learned, groups, decision)
     with step("Recording the experiment in MLflow"):
-        return Registry(company.settings.tracking_uri, company.settings.registry_name).record(replace(made, name=f"backtest as of {company.extracted_at:%Y-%m-%d}"))
+        return Registry(company.settings.tracking_uri, company.settings.registry_name).record(
+            replace(made, name=f"backtest as of {company.extracted_at:%Y-%m-%d}")
+        )
 
 
 def tell(company: Company, study: Study, learned: Learned, decision: Decision, run_id: str) -> Report:

@@ -82,7 +82,7 @@ def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Mad
     folder = tmp_path_factory.mktemp("challenged") / "own"
     shutil.copytree(company.folder, folder, symlinks=True)
     config = folder / "leadscore.toml"
-    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nevery_days = 21\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 21\n", encoding="utf-8")
     registry = Registry(read_settings(config).tracking_uri)
     scorer = replace(registry.champion().scorer, last_night=datetime(2025, 2, 1, 2), known_until=datetime(2025, 5, 9))
     example = pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]]

@@ -37,7 +37,7 @@ def kept(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple
     simulate(root / ".leadscore" / "retention", leads=3_000, retention=True)
     config = Path(shutil.copytree(ROOT / "examples" / "retention", root / "examples" / "retention")) / "leadscore.toml"
     with config.open("a", encoding="utf-8") as file:
-        file.write("\n[training]\ntrials = 0\nfolds = 2\nevery_days = 28\n")
+        file.write("\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 28\n")
     reports = {"extract": extract(config), "train": train(config, outcome="default"), "score": score(config, outcome="default")}
     return config, reports
 

@@ -69,7 +69,8 @@ def test_a_model_of_before_there_were_fading_counts_is_scored_without() -> None:
     assert "in_fading_5d" not in on_night(acme(10), 15, older)
 
 
-def test_a_rep_reads_that_old_times_count_less() -> None:
-    words = {feature.name: feature.words for feature in engagement.features(PLAN)}
-    assert words["in_fading_5d"] == "was active {value} lately, each counting half after 5 days"
-    assert words["call_out_fading_20d"] == "call by us: {value} lately, each counting half after 20 days"
+def test_they_say_that_old_times_count_less_where_no_plain_count_can_speak_for_them() -> None:
+    told = {feature.name: feature for feature in engagement.features(PLAN)}
+    assert told["in_fading_5d"].words == "was active {value} lately, each counting half after 5 days"
+    assert told["call_out_fading_20d"].words == "call by us: {value} lately, each counting half after 20 days"
+    assert {name for name, feature in told.items() if not feature.plain} == {name for name in told if "fading" in name}

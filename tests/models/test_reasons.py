@@ -21,6 +21,7 @@ OPENS = (
     Feature("opens_7d", "number", "e-mail opens", "opened {value} e-mails in the last 7 days"),
     Feature("opens_30d", "number", "e-mail opens", "opened {value} e-mails in the last 30 days"),
 )
+FADING = Feature("opens_fading", "number", "e-mail opens", "opened {value} e-mails lately", plain=False)
 SOURCE = Feature("source", "category", "source", "source: {value}")
 TITLE = Feature("title", "text", "job title", "job title: {value}")
 MET = Feature("met", "flag", "met us", "met us: {value}")
@@ -32,7 +33,7 @@ ALL = (*OPENS, ACTIVE, LAST, SOURCE, TITLE, MET, RATE)
 
 def _told(contributions: dict[str, float], lead: dict[str, object], usual: dict[str, object] | None = None) -> list[tuple[str, str, float]]:
     """The reasons of one lead as (field, words, contribution)."""
-    features = [feature for feature in ALL if feature.name in contributions]
+    features = [feature for feature in (*ALL, FADING) if feature.name in contributions]
     (found,) = reasons(pd.DataFrame([{**contributions, "bias": -2.0}]), pd.DataFrame([lead]), features, usual or {})
     return [(one["field"], one["words"], one["contribution"]) for one in found]
 
@@ -42,6 +43,18 @@ def test_a_field_is_told_once_with_the_words_of_its_strongest_feature() -> None:
     assert _told({"opens_7d": 0.3, "opens_30d": 0.5}, lead) == [("e-mail opens", "opened 14 e-mails in the last 30 days", 0.8)]
     # The strongest may pull the other way: it is what the rep should know of.
     assert _told({"opens_7d": 0.3, "opens_30d": -0.5}, lead) == [("e-mail opens", "opened 14 e-mails in the last 30 days", -0.2)]
+
+
+def test_a_count_that_no_rep_would_say_so_speaks_only_where_there_is_no_other() -> None:
+    lead = {"opens_7d": 4.0, "opens_fading": 2.31}
+    assert _told({"opens_7d": 0.3, "opens_fading": 0.9}, lead) == [("e-mail opens", "opened 4 e-mails in the last 7 days", 1.2)]
+    assert _told({"opens_fading": 0.9}, lead) == [("e-mail opens", "opened 2.3 e-mails lately", 0.9)]
+
+
+def test_the_words_are_those_of_a_feature_that_pulls_the_way_of_its_field() -> None:
+    lead = {"opens_7d": 0.0, "opens_30d": 5.0, "opens_fading": 1.0}
+    pulled = {"opens_7d": -0.4, "opens_30d": 0.1, "opens_fading": 0.9}
+    assert _told(pulled, lead) == [("e-mail opens", "opened 5 e-mails in the last 30 days", 0.6)]
 
 
 def test_contributions_are_summed_per_field() -> None:

@@ -27,7 +27,7 @@ Typed = Callable[..., tuple[int, str, str]]
 def _other(config: Path) -> Path:
     """Another configuration of the same company, beside its own."""
     other = config.with_name("other.toml")
-    other.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nevery_days = 14\n", encoding="utf-8")
+    other.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 14\n", encoding="utf-8")
     return other
 
 
@@ -103,7 +103,7 @@ def test_every_outcome_is_tried_in_turn_or_the_one_that_is_named(own_company: Ma
 def test_an_experiment_with_a_named_outcome_is_kept_where_compare_looks_for_it(own_company: MadeUp, leadscore: Typed) -> None:
     other = _other(own_company.config)
     with other.open("a", encoding="utf-8") as file:
-        file.write('\n[outcomes.soon]\nhorizon_days = 30\n')
+        file.write("\n[outcomes.soon]\nhorizon_days = 30\n")
     code, out, _ = leadscore("backtest", "--config", other, "--outcome", "soon", "--json")
     run = json.loads(out)["run"]
     assert (code, run) == (0, Registry(read_settings(other).tracking_uri, "leadscore-soon").find(run).run_id)
