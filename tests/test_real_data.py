@@ -100,8 +100,8 @@ def test_init_guesses_a_configuration_that_runs(name: str, tmp_path: Path, prefe
     tables = tmp_path / "tables"
     shutil.copytree(DATA / name, tables)
     config = tmp_path / "leadscore.toml"
-    # Fewer folds and no search: what is tried here is the guess.
-    config.write_text(guess(tables) + "\n[training]\nfolds = 2\nbags = 1\ntrials = 0\n", encoding="utf-8")
+    # Few nights and folds, and no search: what is tried here is the guess.
+    config.write_text(guess(tables) + "\n[training]\nevery_days = 21\nfolds = 2\nbags = 1\ntrials = 0\n", encoding="utf-8")
     assert check(read_settings(config), datetime(2026, 1, 1)) == []
     extracted = extract(config)
     assert sum(row["clean"] for row in extracted.rows if row["table"] == "leads") == SETS[name].rows["leads"][0] - SETS[name].rows["leads"][1]
