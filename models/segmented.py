@@ -17,9 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
-from models.backtest import Fit, quarter_of
+from models.backtest import Backtest, Fit, quarter_of
 from models.encoding import require
-from models.metrics import Judged
 from models.recency import FEWEST_CUSTOMERS, customers
 from models.setbacks import setbacks
 from models.trees import BoostedModel
@@ -133,19 +132,13 @@ def _better(fit: Fit, past: pd.DataFrame, features: Sequence[Feature], by: str, 
         if inside.any():
             own[inside] = fit(past[~judged & (value == name)], features).log_odds(test[inside])
     theirs[~np.isin(theirs, large)] = None
-    return sorted(found.value for found in setbacks(_judged(test, told), _judged(test, own), {by: theirs}, seed) if found.difference.low > 0)
+    return sorted(
+        found.value
+        for found in setbacks(Backtest.beside_outcomes(test, told), Backtest.beside_outcomes(test, own), {by: theirs}, seed)
+        if found.difference.low > 0
+    )
 
 
 def _values(frame: pd.DataFrame, by: str) -> NDArray[np.object_]:
     """Each row's segment as text; what is missing is none."""
     return frame[by].astype("object").where(frame[by].notna(), _NOBODY).map(str).to_numpy(dtype=object)
-
-
-def _judged(test: pd.DataFrame, log_odds: Floats) -> Judged:
-    return Judged(
-        test["converted"].to_numpy(dtype=bool),
-        log_odds,
-        test["weight"].to_numpy(dtype=float),
-        test["lead_id"].to_numpy(dtype=object),
-        test["as_of"].to_numpy(),
-    )
