@@ -142,7 +142,8 @@ def learn(
     backtest, choice = leader.backtest, leader.choice
     following = follow(backtest, leader.name, answered, choice, timeline.gap, seed)
     progress(0.7, "measuring with intervals")
-    metrics = {name: evaluate(_thinned(backtest).judged(name), seed) for name in backtest.log_odds}
+    thinned = _thinned(backtest)
+    metrics = {name: evaluate(thinned.judged(name), seed) for name in backtest.log_odds}
     progress(0.9, f"learning {leader.name} on everything ripe")
     model = leader.fit(racers)(frame, features)
     worth = fit_amount(frame, features, plan, seed)

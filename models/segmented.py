@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
+from features.labels import customers
 from models.backtest import Backtest, Fit, quarter_of
 from models.encoding import require
-from models.recency import FEWEST_CUSTOMERS, customers
+from models.recency import FEWEST_CUSTOMERS
 from models.setbacks import setbacks
 from models.trees import BoostedModel
 
@@ -59,10 +60,11 @@ class SegmentedModel:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the log-odds, and "bias"; rows sum to `log_odds`. What a segment's model does not look at adds nothing there."""
-        parts = [model.contributions(frame[rows]) for model, rows in self._parted(frame)]
+        parted = self._parted(frame)
+        parts = [model.contributions(frame[rows]) for model, rows in parted]
         names = dict.fromkeys(name for part in parts for name in part.columns if name != "bias")
         # Back in place by number, for nobody says that an index is unique.
-        order = np.argsort(np.concatenate([np.flatnonzero(rows) for _, rows in self._parted(frame)]), kind="stable")
+        order = np.argsort(np.concatenate([np.flatnonzero(rows) for _, rows in parted]), kind="stable")
         whole = pd.concat([part.reindex(columns=[*names, "bias"], fill_value=0.0) for part in parts], ignore_index=True)
         return whole.iloc[order].set_axis(frame.index)
 
