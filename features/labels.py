@@ -92,3 +92,12 @@ def as_known(examples: pd.DataFrame, until: datetime, timeline: Timeline) -> pd.
 def ripe(examples: pd.DataFrame) -> pd.DataFrame:
     """The examples that have an answer; the others are no evidence of anything yet."""
     return examples[examples["converted"].notna().to_numpy()]
+
+
+def customers(examples: pd.DataFrame) -> int:
+    """How many leads are known to have converted, whatever number of nights tells of each.
+
+    >>> customers(pd.DataFrame({"lead_id": ["A", "A", "B", "C"], "converted": pd.array([True, True, False, None], dtype="boolean")}))
+    1
+    """
+    return int(examples.loc[examples["converted"].fillna(False).astype(bool).to_numpy(), "lead_id"].nunique())

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
+from features.labels import customers
 from models.backtest import Fit
 
 Floats = NDArray[np.float64]
@@ -60,15 +61,6 @@ def fading(fit: Fit, half_life_days: float) -> Fit:
     [1.0, 2.0]
     """
     return lambda past, features: fit(past.assign(weight=past["weight"].to_numpy(dtype=float) * 0.5 ** (_ages(past) / half_life_days)), features)
-
-
-def customers(past: pd.DataFrame) -> int:
-    """How many leads are known to have converted, whatever number of nights tells of each.
-
-    >>> customers(pd.DataFrame({"lead_id": ["A", "A", "B", "C"], "converted": pd.array([True, True, False, None], dtype="boolean")}))
-    1
-    """
-    return int(past.loc[past["converted"].fillna(False).astype(bool).to_numpy(), "lead_id"].nunique())
 
 
 def _ages(past: pd.DataFrame) -> Floats:

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
+from features.labels import customers
 from features.plan import Plan
 from models.backtest import Fit, run
 from models.baseline import PointsTable, fit_points
@@ -96,8 +97,7 @@ class Drawn:
 
 def fit_rules(answered: pd.DataFrame, features: Sequence[Feature]) -> Drawn:
     """The rules that a past with so many conversions would have made, from ripe examples."""
-    converted = answered["converted"].to_numpy(dtype=bool)
-    return Drawn(fit_points(answered, features), towards_average(answered["lead_id"][converted].nunique(), base_rate_of(answered)))
+    return Drawn(fit_points(answered, features), towards_average(customers(answered), base_rate_of(answered)))
 
 
 def fit_base_rate(answered: pd.DataFrame, features: Sequence[Feature]) -> Drawn:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from features.problem import Problem
 from models.comparison import COMPARED, common_rows, differences, features_that_differ, in_words, sentence, what_differs
-from models.registry import Registry
 from models.run import Run
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import Settings
 
@@ -21,7 +21,7 @@ def compare(settings: Settings, one: str, other: str) -> Report:
     ------
     Problem : no such run, no predictions kept, no lead-night judged by both, or twice the same run.
     """
-    registry = Registry(settings.tracking_uri, settings.registry_name)
+    registry = registry_of(settings)
     first, second = registry.find(one), registry.find(other)
     if first.run_id == second.run_id:
         raise Problem(f"{one} and {other} are the same run: name two different ones.")

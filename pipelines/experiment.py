@@ -15,13 +15,13 @@ from prefect.cache_policies import NO_CACHE
 from features.problem import Problem
 from models.gate import Decision
 from models.race import Learned
-from models.registry import Registry
 from models.rules import gained, try_rules
 from models.run import Training
 from models.variants import remarks
 from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.progress import step
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import DEFAULT, read_settings
 from pipelines.study import Groups, Study
@@ -113,14 +113,15 @@ def record_rules(company: Company, study: Study, tried: Learned, decision: Decis
         counts=study.screening.counts,
     )
     with step("Recording the experiment in MLflow"):
-        return Registry(company.settings.tracking_uri, company.settings.registry_name).record(made)
+        return registry_of(company.settings).record(made)
 
 
 def tell_rules(company: Company, study: Study, tried: Learned, decision: Decision, run_id: str, past: bool) -> Report:
     """The rules' figures beside those of the base rate, and against the champion."""
     rows, change = racers(tried), gained(tried, company.settings.training.seed)
+    succeed = rules.succession(company, tried.scorer, past).promote
     create_table_artifact(list(rows), key="experiment", description="Rules and base rate on nights they had not seen, with 95 % intervals")
-    facts = {"run": run_id, **rules.facts_of(study, tried.scorer), "train would make them champion": _succeeds(company, tried, past)}
+    facts = {"run": run_id, **rules.facts_of(study, tried.scorer), "train would make them champion": succeed}
     known = "more than the base rate alone beyond doubt" if change.high < 0 else "no more than the base rate alone, as far as can be told"
     notices = (
         f"On later nights the rules knew {known}: their log-loss differs from its by {change}, below zero being better.",
@@ -132,18 +133,12 @@ def tell_rules(company: Company, study: Study, tried: Learned, decision: Decisio
     return Report("backtest", facts, rows, notices)
 
 
-def _succeeds(company: Company, tried: Learned, past: bool) -> bool:
-    return rules.succession(company, tried.scorer, past).promote
-
-
 @task(cache_policy=NO_CACHE)
 def record(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision) -> str:
     """Log the run in MLflow as an experiment; its id."""
     made = as_training(company, study, learned, groups, decision)
     with step("Recording the experiment in MLflow"):
-        return Registry(company.settings.tracking_uri, company.settings.registry_name).record(
-            replace(made, name=f"backtest as of {company.extracted_at:%Y-%m-%d}")
-        )
+        return registry_of(company.settings).record(replace(made, name=f"backtest as of {company.extracted_at:%Y-%m-%d}"))
 
 
 def tell(company: Company, study: Study, learned: Learned, decision: Decision, run_id: str) -> Report:

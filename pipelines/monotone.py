@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from features.feature import Feature
 from features.plan import Attribute
-from features.problem import Problem
+from pipelines.section import misnamed
 
 _SIGN = {"up": 1, "down": -1}
 _NUMBERS = ("number", "flag")
@@ -44,4 +44,4 @@ def monotone_of(wanted: Mapping[str, str], attributes: Sequence[Attribute], feat
 
 def _refused(names: Sequence[str], what: str) -> None:
     if names:
-        raise Problem(f"[training] monotone names {', '.join(sorted(names))}, which is {what}: correct the name in leadscore.toml, or take it out.")
+        raise misnamed("monotone", ", ".join(sorted(names)), what)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models.registry import Champion, Registry
+from models.registry import Champion
 from pipelines.company import Company
+from pipelines.registry import registry_of
 
 
 def rival(company: Company, past: bool) -> tuple[Champion | None, str]:
@@ -13,7 +14,7 @@ def rival(company: Company, past: bool) -> tuple[Champion | None, str]:
     ----------
     past : whether the new model is trained as of a past night; its rival is then the champion of that night, not today's.
     """
-    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
+    registry = registry_of(company.settings)
     champion = registry.champion_at_or_none(company.extracted_at) if past else registry.champion_or_none()
     if champion is None:
         return None, "there was no champion"

@@ -11,11 +11,11 @@ from features.labels import ripe
 from features.outcome import value_of
 from features.problem import Problem
 from models.gate import Decision
-from models.registry import Registry
 from models.rules import rules
 from models.run import Training
 from models.scorer import Scorer
 from pipelines.company import Company
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.rival import rival
 from pipelines.study import Study
@@ -46,7 +46,7 @@ def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFram
         tags=decision.tags(),
         counts=study.screening.counts,
     )
-    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
+    registry = registry_of(company.settings)
     version = registry.log(training)
     registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version, decision

@@ -18,7 +18,7 @@ from features.problem import Problem
 from models.baserate import Shift
 from models.ranking import rank
 from models.reasons import reasons
-from models.registry import Champion, Registry
+from models.registry import Champion
 from models.scorer import Scorer
 from pipelines.baserate import followed
 from pipelines.company import Company, open_company
@@ -27,6 +27,7 @@ from pipelines.delivery.night import Night
 from pipelines.delivery.page import page
 from pipelines.delivery.sheet import sheet
 from pipelines.progress import step
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
 
@@ -80,7 +81,7 @@ def backfill(config: Path, first: date, last: date, outcome: str | None = None) 
 @task(cache_policy=NO_CACHE)
 def fetch_champion(company: Company, night: datetime | None) -> Champion:
     """The model in use; for a named night, the one that was in use then."""
-    registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
+    registry = registry_of(company.settings)
     with step("Fetching the champion"):
         champion = registry.champion() if night is None else registry.champion_at(night)
     company.must_predict(champion.scorer.plan)
@@ -195,7 +196,7 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     settings, scorer = company.settings, champion.scorer
     if scorer.caveat:
         return (*_caveat(champion), f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).")
-    said, found = settings.outcome.rule.words, Registry(settings.tracking_uri, settings.registry_name).run_metrics(champion.run_id)
+    said, found = settings.outcome.rule.words, registry_of(settings).run_metrics(champion.run_id)
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
         f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "

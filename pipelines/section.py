@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.problem import Problem
+
 Share = Annotated[float, Field(ge=0, le=1)]
 # A century: longer than any record, and short enough for every clock.
 LONGEST = 36_500
@@ -28,6 +30,15 @@ class Section(BaseModel):
     """A part of leadscore.toml: frozen, and refusing keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+def misnamed(setting: str, names: str, what: str) -> Problem:
+    """A setting of [training] that names what it cannot: it is right TOML, and only the extract shows that it means nothing.
+
+    >>> str(misnamed("monotone", "industry", "no number"))
+    '[training] monotone names industry, which is no number: correct the name in leadscore.toml, or take it out.'
+    """
+    return Problem(f"[training] {setting} names {names}, which is {what}: correct the name in leadscore.toml, or take it out.")
 
 
 def in_words(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from features.feature import Feature
 from features.plan import Attribute
 from features.problem import Problem
+from pipelines.section import misnamed
 
 
 def segment_of(wanted: str, attributes: Sequence[Attribute], features: Sequence[Feature]) -> str:
@@ -29,15 +30,11 @@ def segment_of(wanted: str, attributes: Sequence[Attribute], features: Sequence[
     """
     kinds = {a.kind for a in attributes if a.name == wanted} | {f.kind for f in features if f.name == wanted}
     if wanted and not kinds:
-        raise _refused(wanted, "no field of leads, accounts or deals in the last extract, nor a column of ours")
+        raise misnamed("segment_by", wanted, "no field of leads, accounts or deals in the last extract, nor a column of ours")
     if wanted and "category" not in kinds:
-        raise _refused(wanted, "no category")
+        raise misnamed("segment_by", wanted, "no category")
     named = {a.column for a in attributes if a.name == wanted} | {wanted}
     found = sorted(f.name for f in features if f.name in named and f.kind == "category")
     if len(found) > 1:
         raise Problem(f"[training] segment_by names {wanted}, which several tables have: write one of {', '.join(found)} in leadscore.toml.")
     return found[0] if found else ""
-
-
-def _refused(name: str, what: str) -> Problem:
-    return Problem(f"[training] segment_by names {name}, which is {what}: correct the name in leadscore.toml, or take it out.")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.registry import Registry
 from models.trail import Entry
 from pipelines.company import Company, open_company
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import Settings
 
@@ -17,7 +17,7 @@ def standing(settings: Settings, outcome: str | None = None) -> Report:
 
 def _standing(company: Company) -> Report:
     settings, warehouse = company.settings, company.warehouse
-    registry, ledger = Registry(settings.tracking_uri, settings.registry_name), warehouse.ledger(settings.chosen)
+    registry, ledger = registry_of(settings), warehouse.ledger(settings.chosen)
     champion, trail = registry.champion_or_none(), registry.trail()
     nights = ledger.group_by("as_of").agg(scored=ledger.count(), listed=ledger.count(where=ledger.listed)).order_by("as_of").execute()
     counts, refused = warehouse.extract_counts(), warehouse.refusals(company.extracted_at)

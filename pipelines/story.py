@@ -9,9 +9,9 @@ import pandas as pd
 from features import examples
 from features.problem import Problem
 from models.reasons import fields, reasons
-from models.registry import Registry
 from pipelines.baserate import followed
 from pipelines.company import open_company
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import Settings
 
@@ -25,7 +25,7 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
     """
     with open_company(settings) as opened:
         company = opened.of_population()
-        night, registry = company.night(day), Registry(settings.tracking_uri, settings.registry_name)
+        night, registry = company.night(day), registry_of(settings)
         champion = registry.champion_at(night) if day else registry.champion()
         company.must_predict(champion.scorer.plan)
         if not int(company.crm.leads.filter(company.crm.leads.lead_id == lead).count().execute()):

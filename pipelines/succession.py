@@ -7,6 +7,7 @@ from datetime import datetime
 from features.problem import Problem
 from models.registry import Registry
 from models.trail import Entry
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import Settings
 
@@ -25,7 +26,7 @@ def promote(settings: Settings, version: str, because: str, at: datetime) -> Rep
     """
     if not because.strip():
         raise Problem('A champion is not changed without a reason: add --because "...".')
-    registry = Registry(settings.tracking_uri, settings.registry_name)
+    registry = registry_of(settings)
     return _told("promote", registry, registry.promote(version, because.strip(), at))
 
 
@@ -36,7 +37,7 @@ def rollback(settings: Settings, because: str, at: datetime) -> Report:
     ------
     Problem : no champion, or none before it.
     """
-    registry = Registry(settings.tracking_uri, settings.registry_name)
+    registry = registry_of(settings)
     return _told("rollback", registry, registry.rollback(because.strip() or "no reason given", at))
 
 

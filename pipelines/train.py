@@ -17,7 +17,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from features import examples, leakage
-from features.labels import ripe
+from features.labels import customers, ripe
 from features.outcome import value_of
 from features.problem import Problem
 from features.screen import screen
@@ -28,7 +28,6 @@ from models.metrics import Estimate
 from models.race import Learned, learn
 from models.ranking import TIERS
 from models.reasons import fields
-from models.registry import Registry
 from models.run import Training
 from models.variants import Variants, remarks
 from pipelines import rules
@@ -38,6 +37,7 @@ from pipelines.evidence import gather
 from pipelines.groups import groups_of, protected_attributes, protected_of
 from pipelines.monotone import monotone_of
 from pipelines.progress import step
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.rival import rival
 from pipelines.segment import segment_of
@@ -93,8 +93,7 @@ def build_examples(company: Company) -> Study:
         training = settings.training
         frame = examples.training(company.crm, nights, plan, company.extracted_at, training.max_examples, training.nights_per_lead).execute()
     answered = ripe(frame)
-    winners = int(answered.loc[answered["converted"].astype(bool), "lead_id"].nunique())
-    return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(answered), "converted leads": winners})
+    return Study(plan, examples.features_of(plan), frame, {**counts, "learned from": len(answered), "converted leads": customers(answered)})
 
 
 def _enough(company: Company, counts: dict[str, int]) -> None:
@@ -199,7 +198,7 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
 def register(company: Company, study: Study, learned: Learned, groups: Groups, decision: Decision) -> str:
     """Log the training in MLflow, register its model, and move the champion alias if the gate says so."""
     with step("Recording the run in MLflow"):
-        registry = Registry(company.settings.tracking_uri, company.settings.registry_name)
+        registry = registry_of(company.settings)
         version = registry.log(as_training(company, study, learned, groups, decision))
         registry.conclude(version, decision.promote, decision.reasons, datetime.now(UTC).replace(tzinfo=None))
     return version
