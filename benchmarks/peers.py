@@ -93,7 +93,8 @@ def fit_flaml(past: pd.DataFrame, seconds: float, seed: int, folder: Path) -> Ch
 def fit_autogluon(past: pd.DataFrame, seconds: float, seed: int, folder: Path, preset: str) -> Chances:
     """AutoGluon with a preset and a time limit; its holdout and its bags are of whole leads.
 
-    Its trial of whether stacking overfits is off: within the quarter of a short limit that it takes, no model is ready, and the whole fit fails.
+    Its trial of whether stacking overfits is off: within the quarter of a short limit that it takes, no model is ready, and the whole fit fails. The
+    models of its bags are kept, for where one cannot be learned again on everything within the limit, its fit fails too without them.
     """
     from autogluon.tabular import TabularPredictor
 
@@ -106,7 +107,8 @@ def fit_autogluon(past: pd.DataFrame, seconds: float, seed: int, folder: Path, p
         verbosity=1,
         learner_kwargs={"ignored_columns": ["lead_id"], "random_state": seed},
     )
-    predictor.fit(past, presets=preset, time_limit=seconds, validation_structure={"group_on": "lead_id"}, dynamic_stacking=False)
+    whole_leads = {"group_on": "lead_id"}
+    predictor.fit(past, presets=preset, time_limit=seconds, validation_structure=whole_leads, dynamic_stacking=False, save_bag_folds=True)
     predictor.persist()
     return lambda later: predictor.predict_proba(later)[True].to_numpy()
 

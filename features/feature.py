@@ -20,7 +20,8 @@ class Feature:
     kind : "number" (nullable double), "category" (string), "text" (short free text such as a job title), "flag" (boolean).
     field : what a rep calls it: "source", "webinars attended", "account's past deals".
     words : a phrase with `{value}` in it, completed with the lead's own value: "opened {value} e-mails in the last 7 days".
-    unit : how a number is said: "days" and "hours" as a duration (36 hours, 14 days), "times" (once, 3 times), "share" (7.3 %), "money"; "" as it is.
+    unit : how a number is said: "days" and "hours" as a duration (36 hours, 14 days), "times" (once, 3 times), "share" (7.3 %),
+        "ratio" (1.3 times what the words say), "money"; "" as it is.
     plain : whether a rep would say it so; one that is not speaks only where no plain one of its field is learned from.
     profile : whether it says who the lead is (a source, an industry, a title), and not what it did or what was done to it.
 

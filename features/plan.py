@@ -84,7 +84,7 @@ class Plan:
     deeds : kinds of activity that get windows, most frequent first. Kinds never seen in training count only in the totals.
     attributes : the company's own fields in use.
     tracked : fields whose past values stand in `lead_changes`.
-    rated : names of the category attributes (and "owner_id") whose past conversion rate is a feature.
+    rated : names of the category attributes (and "owner_id") whose past lift is a feature.
     windows : days of the engagement windows. 1, 7, 30, 90: tonight, a week, a month, a quarter.
     half_lives : days after which an activity counts half in the counts that fade. 5, 20: of how long interest lasts a window says nothing.
     closed_statuses : values of `status` that take a lead off the list.

@@ -83,7 +83,9 @@ class _Words:
             return f"no {feature.field} known"
         # Not `format`: a company's own field may have braces in its name.
         said = feature.words.replace("{value}", _shown(value, feature))
-        return said if usual is None or _shown(usual, feature) == _shown(value, feature) else f"{said} (usual: {_shown(usual, feature)})"
+        # A ratio says itself what it is to be compared with.
+        compared = feature.unit != "ratio" and usual is not None and _shown(usual, feature) != _shown(value, feature)
+        return f"{said} (usual: {_shown(usual, feature)})" if compared else said
 
 
 def _missing(value: Any) -> bool:
@@ -93,8 +95,8 @@ def _missing(value: Any) -> bool:
 def _shown(value: Any, feature: Feature) -> str:
     """A value as a person says it.
 
-    >>> [_shown(value, Feature("n", "number", "n", "", unit)) for value, unit in ((0.0734, "share"), (1.26, ""), (1.0, "times"), (1.7, "days"))]
-    ['7.3 %', '1.3', 'once', '41 hours']
+    >>> [_shown(value, Feature("n", "number", "n", "", unit)) for value, unit in ((0.0734, "share"), (3.06, "ratio"), (1.0, "times"), (1.7, "days"))]
+    ['7.3 %', '3.1 times', 'once', '41 hours']
     """
     if feature.kind == "flag":
         return "yes" if value else "no"
@@ -104,6 +106,8 @@ def _shown(value: Any, feature: Feature) -> str:
         return _duration(value * _HOURS[feature.unit])
     if feature.unit == "share":
         return f"{100 * value:.1f} %"
+    if feature.unit == "ratio":
+        return f"{value:.1f} times"
     plain = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:.1f}"
     if feature.unit == "times":
         return "once" if plain == "1" else f"{plain} times"

@@ -299,7 +299,7 @@ class Oracle:
             "unanswered": sum(not inward or at > inward[-1] for at in out),
             "hours_to_first_touch": hours(out[0] if out else None, lead["created_at"]),
             "hours_to_response": hours(answers[0] if answers else None, lead["created_at"]),
-            **{f"rate_{name}": self.rate(lead, name, as_of) for name in self.plan.rated},
+            **{f"lift_{name}": self.lift(lead, name, as_of) for name in self.plan.rated},
         }
 
     def group(self, lead: dict[str, Any], name: str, as_of: datetime) -> Any:
@@ -310,7 +310,7 @@ class Oracle:
             return first["old_value"] if first["old_value"] is not None else entered
         return lead[name]
 
-    def rate(self, lead: dict[str, Any], name: str, as_of: datetime) -> float | None:
+    def lift(self, lead: dict[str, Any], name: str, as_of: datetime) -> float | None:
         line, outcome, k = self.plan.timeline, self.plan.outcome, self.plan.smoothing
         reach = timedelta(days=line.min_age_days + line.horizon_days)
         # Everybody's chances: a lead's from its creation, a customer's from each purchase.
@@ -324,12 +324,12 @@ class Oracle:
             found = any(since < at < start + reach and known < as_of for at, known in self.events(one))
             return not found if outcome.is_absence else found
 
-        if not ripe:
+        if not any(came(*one) for one in ripe):
             return None
         overall = sum(came(*one) for one in ripe) / len(ripe)
         own = self.group(lead, name, as_of)
         group = [one for one in ripe if own is not None and self.group(one[0], name, as_of) == own]
-        return (sum(came(*one) for one in group) + k * overall) / (len(group) + k)
+        return (sum(came(*one) for one in group) + k * overall) / (len(group) + k) / overall
 
 
 def days(later: datetime, earlier: datetime | None) -> float | None:

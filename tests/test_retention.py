@@ -65,7 +65,7 @@ def test_every_word_is_of_leaving(kept: tuple[Path, dict[str, Any]]) -> None:
     settings = read_settings(config)
     champion = Registry(settings.tracking_uri, settings.registry_name).champion()
     said = {feature.name: feature.words for feature in champion.scorer.features}
-    assert said["rate_owner_id"] == "customers of this owner left at {value}"
+    assert said["lift_owner_id"] == "customers of this owner left {value} as often as the average"
     assert said["days_since_purchase"] == "last bought {value} ago"
     assert list(reports["score"].facts) == ["night", "customers", "listed", "expected losses among them", "page"]
     assert re.match(r"To find 9 of 10 customers who leave, work \d+ of 100 customers, likeliest first", reports["train"].notices[0])

@@ -115,7 +115,7 @@ def test_a_lead_has_no_owners_record_before_it_is_given_to_one() -> None:
     )
     plan = examples.plan_from(crm, LINE)
     told = examples.snapshot(crm, nights(45, 55), plan).execute().query("lead_id == 'new'").sort_values("as_of")
-    assert told["rate_owner_id"].tolist() == pytest.approx([0.5, (1 + plan.smoothing * 0.5) / (1 + plan.smoothing)])
+    assert told["lift_owner_id"].tolist() == pytest.approx([1.0, (1 + plan.smoothing * 0.5) / (1 + plan.smoothing) / 0.5])
 
 
 def test_an_unripe_night_is_counted_and_has_no_answer() -> None:

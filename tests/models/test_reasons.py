@@ -25,10 +25,11 @@ FADING = Feature("opens_fading", "number", "e-mail opens", "opened {value} e-mai
 SOURCE = Feature("source", "category", "source", "source: {value}")
 TITLE = Feature("title", "text", "job title", "job title: {value}")
 MET = Feature("met", "flag", "met us", "met us: {value}")
-RATE = Feature("rate", "number", "source's past conversions", "leads of this source converted at {value}", "share")
+LIFT = Feature("lift", "number", "source's past conversions", "leads of this source converted {value} as often as the average", "ratio")
+FULL = Feature("full", "number", "room", "{value} of its room is taken", "share")
 ACTIVE = Feature("active", "number", "activity", "was active {value}", "times")
 LAST = Feature("last", "number", "last activity", "last active {value} ago", "days")
-ALL = (*OPENS, ACTIVE, LAST, SOURCE, TITLE, MET, RATE)
+ALL = (*OPENS, ACTIVE, LAST, SOURCE, TITLE, MET, LIFT, FULL)
 
 
 def _told(contributions: dict[str, float], lead: dict[str, object], usual: dict[str, object] | None = None) -> list[tuple[str, str, float]]:
@@ -97,7 +98,9 @@ def test_what_hardly_matters_is_not_told(pull: float, told: bool) -> None:
         ("source", "{value} {0}", "ads", "source: {value} {0} (usual: ads)"),
         ("title", "x" * 500, None, "job title: " + "x" * 80),
         ("met", 1.0, 0.0, "met us: yes (usual: no)"),
-        ("rate", 0.0734, 0.05, "leads of this source converted at 7.3 % (usual: 5.0 %)"),
+        ("full", 0.0734, 0.05, "7.3 % of its room is taken (usual: 5.0 %)"),
+        ("lift", 3.06, 1.1, "leads of this source converted 3.1 times as often as the average"),
+        ("lift", 1.0, 1.0, "leads of this source converted 1.0 times as often as the average"),
     ],
 )
 def test_a_reason_says_the_value_and_what_is_usual(name: str, value: object, usual: object, words: str) -> None:
@@ -125,7 +128,7 @@ def _examples(leads: int = 400) -> pd.DataFrame:
     frame["source"] = rng.choice(["web", "ads", None], leads)
     frame["title"] = rng.choice(["Head of IT", "IT manager", None], leads)
     frame["met"] = rng.integers(0, 2, leads).astype(float)
-    frame["rate"] = rng.random(leads)
+    frame["full"], frame["lift"] = rng.random(leads), rng.random(leads)
     pull = frame["opens_7d"] + 2 * (frame["source"] == "web") + frame["met"] - 3
     return frame.assign(converted=rng.random(leads) < 1 / (1 + np.exp(-pull)))
 
