@@ -64,8 +64,7 @@ class LinearModel:
 
 def by_feature(each: Floats, encoder: Encoder, bias: Floats, index: pd.Index) -> pd.DataFrame:
     """Contributions of encoded columns, summed per feature."""
-    names = list(dict.fromkeys(column.feature for column in encoder.columns))
-    at = np.array([names.index(column.feature) for column in encoder.columns], dtype=int)
+    names, at = encoder.grouped
     summed = np.zeros((len(each), len(names)))
     np.add.at(summed.T, at, each.T)
     return pd.DataFrame(summed, columns=names, index=index).assign(bias=bias)

@@ -180,6 +180,13 @@ class Encoder:
         """The columns whose numbers are names of levels and have no order."""
         return [at for at, column in enumerate(self.columns) if isinstance(self.coders.get(column.feature), LevelCodes)]
 
+    @property
+    def grouped(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The features that have columns, and for each column the place of its feature among them."""
+        names = list(dict.fromkeys(column.feature for column in self.columns))
+        place = {name: at for at, name in enumerate(names)}
+        return names, np.array([place[column.feature] for column in self.columns], dtype=int)
+
     def _places(self, name: str) -> list[int]:
         return [at for at, column in enumerate(self.columns) if column.feature == name]
 

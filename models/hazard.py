@@ -25,6 +25,7 @@ from models.backtest import held_out
 from models.baseline import by_feature, relative_weight
 from models.calibration import carried
 from models.encoding import Encoder
+from models.shapley import shapley_values
 from models.trees import Lesson, directed, grown, settings_of
 
 Floats = NDArray[np.float64]
@@ -92,8 +93,8 @@ class HazardModel:
         return carried(by_feature(each, self.encoder, bias, frame.index), AtLeastOne(self.absence))
 
     def _told(self, values: Floats, stretch: int) -> Floats:
-        """TreeSHAP values in one stretch, whose own value is the same for everybody in it: it goes to the last column, the bias."""
-        told = np.asarray(self.booster.predict(_in_stretch(values, stretch), pred_contrib=True), dtype=float)
+        """Shapley values in one stretch, whose own value is the same for everybody in it: it goes to the last column, the bias."""
+        told = shapley_values([self.booster], _in_stretch(values, stretch))
         return np.column_stack([told[:, :-2], told[:, -2] + told[:, -1] + self.base[stretch]])
 
     def _lengths(self, horizon_days: float | None) -> Floats:

@@ -23,7 +23,7 @@ from models.hazard import fit_hazard
 from models.leader import Blending, lead, losses_of
 from models.merit import with_merit
 from models.metrics import Estimate, Judged, evaluate, measures
-from models.scorer import Scorer, base_rate_of, usual_values
+from models.scorer import Scorer, base_rate_of, lifts_of, usual_values
 from models.trees import fit_boosted
 from models.tuning import Search, tune
 from models.variants import Variants
@@ -160,6 +160,7 @@ def learn(
         value,
         following.days,
         amount=worth.model,
+        lifts=lifts_of(answered, features),
     )
     return Learned(scorer, backtest, metrics, leader.name, search.params, points.table(), choice, following, search, worth, leader.blending)
 

@@ -24,7 +24,7 @@ from models.baseline import PointsTable, fit_points
 from models.calibration import Calibration
 from models.metrics import Estimate, evaluate, paired
 from models.race import Learned, of_ripe
-from models.scorer import Scorer, base_rate_of, usual_values
+from models.scorer import Scorer, base_rate_of, lifts_of, usual_values
 
 RULES, BASE_RATE = "rules", "base rate"
 _PRIOR = 20.0
@@ -59,6 +59,7 @@ def rules(
         usual_values(answered, features),
         value,
         caveat=f"rules, not learned yet: {conversions} of {needed} conversions",
+        lifts=lifts_of(answered, features),
     )
     return scorer, table.table()
 

@@ -21,8 +21,10 @@ from models.baseline import LinearModel, PointsTable
 from models.blend import BLEND, BlendModel
 from models.calendar import TimelessModel
 from models.calibration import Map, carried, restored, sigmoid
+from models.categories import FEWEST_LEADS
 from models.hazard import HazardModel
 from models.merit import MeritedModel
+from models.reasons import Yardstick
 from models.segmented import SegmentedModel
 from models.trees import BoostedModel
 
@@ -67,7 +69,8 @@ class Scorer:
     ----------
     last_night : the newest night it learned from; later ones are honest judges of it.
     known_until : the end of the extract it learned from. It may score any night after that, and no earlier one.
-    usual : per feature, the median or most frequent value among the training leads: what a reason compares with.
+    usual, lifts : what a reason compares with: per feature, the median or most frequent value among the training leads; per level of a category, how
+        many times as often as the average its leads converted.
     value : average amount of a won deal; None when no amounts are known.
     amount : what each lead would buy for; None: every lead is taken to buy for `value`, see `models.worth`.
     caveat : what must be said wherever its scores are shown; empty for a learned model.
@@ -86,6 +89,7 @@ class Scorer:
     recent_days: int = 0
     caveat: str = ""
     amount: AmountModel | None = None
+    lifts: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -99,6 +103,11 @@ class Scorer:
     def probability(self, frame: pd.DataFrame) -> Floats:
         """How likely each lead is to convert within the horizon."""
         return sigmoid(self.log_odds(frame))
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What a lead is compared with, for a reason's words."""
+        return Yardstick(self.usual, self.lifts, self.plan.outcome.words.rate)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
@@ -135,6 +144,7 @@ class Scorer:
             "value": self.value,
             "recent_days": self.recent_days,
             "caveat": self.caveat,
+            "lifts": self.lifts,
         }
         (folder / "scorer.json").write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -160,6 +170,7 @@ class Scorer:
             stored.get("recent_days", 0),
             stored.get("caveat", ""),
             AmountModel.load(folder),
+            stored.get("lifts", {}),
         )
 
 
@@ -189,3 +200,24 @@ def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, 
         else:
             usual[feature.name] = str(values.mode().iloc[0])
     return usual
+
+
+def lifts_of(answered: pd.DataFrame, features: Sequence[Feature]) -> dict[str, dict[str, float]]:
+    """How many times as often as the average the leads at each level of a category converted, for the levels of at least twenty leads.
+
+    A lead counts once, by its newest ripe night. A level of few leads is drawn towards the average by twenty leads' worth of it.
+
+    >>> leads = pd.DataFrame({"lead_id": map(str, range(200)), "source": ["referral", "web", "web", "web"] * 50, "converted": [True, False] * 100})
+    >>> lifts_of(leads, [Feature("source", "category", "source", "source: {value}")])
+    {'source': {'referral': 1.71, 'web': 0.71}}
+    """
+    leads = answered.drop_duplicates("lead_id", keep="last")
+    average = float(leads["converted"].mean())
+    found: dict[str, dict[str, float]] = {}
+    for feature in features:
+        if feature.kind == "category" and average:
+            counts = leads["converted"].astype(float).groupby(leads[feature.name]).agg(["size", "sum"])
+            many = counts[counts["size"] >= FEWEST_LEADS]
+            rate = (many["sum"] + FEWEST_LEADS * average) / (many["size"] + FEWEST_LEADS)
+            found[feature.name] = {str(level): round(float(lift), 2) for level, lift in (rate / average).items()}
+    return found

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from models.backtest import held_out
-from models.baseline import by_feature, relative_weight
+from models.baseline import relative_weight
 from models.categories import CATEGORICAL
 from models.encoding import PLAIN, Encoder, Style
+from models.shapley import shapley_values
 
 Floats = NDArray[np.float64]
 
@@ -62,10 +63,9 @@ class BoostedModel:
         return np.asarray(np.mean([bag.predict(values, raw_score=True) for bag in self.bags], axis=0), dtype=float)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Exact TreeSHAP values, summed per feature, and "bias". Source: Lundberg et al. (2020)."""
-        values = self.encoder.transform(frame)
-        each = np.mean([np.asarray(bag.predict(values, pred_contrib=True), dtype=float) for bag in self.bags], axis=0)
-        return by_feature(each[:, :-1], self.encoder, each[:, -1], frame.index)
+        """Exact Shapley values, summed per feature, and "bias"."""
+        names, at = self.encoder.grouped
+        return pd.DataFrame(shapley_values(self.bags, self.encoder.transform(frame), at), columns=[*names, "bias"], index=frame.index)
 
     def importance(self) -> pd.Series:
         """Total gain a feature, the mean of the bags, largest first."""

@@ -125,7 +125,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
     """Probability, place, tier and reasons of every lead: the rows of the ledger."""
     scorer, settings = champion.scorer, company.settings
     with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
-        why = reasons(scorer.contributions(known), known, scorer.features, scorer.usual)
+        why = reasons(scorer.contributions(known), known, scorer.features, scorer.yardstick)
         probability = scorer.probability(known)
         scores = known[["lead_id", "owner_id"]].assign(
             probability=probability,

@@ -44,7 +44,7 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
     scorer = champion.scorer
     contributions = scorer.contributions(known)
     summed = fields(contributions, scorer.features).iloc[0]
-    told = reasons(contributions, known, scorer.features, scorer.usual, most_for=99, most_against=99)[0]
+    told = reasons(contributions, known, scorer.features, scorer.yardstick, most_for=99, most_against=99)[0]
     rows = [{"counts for": round(reason["contribution"], 3), "field": reason["field"], "known": reason["words"]} for reason in told]
     rest = float(summed.sum()) - float(summed["bias"]) - sum(row["counts for"] for row in rows)
     rows.append({"counts for": round(rest, 3), "field": "everything else", "known": f"{len(summed) - 1 - len(rows)} fields of little weight each"})

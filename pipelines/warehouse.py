@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
 from features.contract import SCHEMAS
 from features.crm import Crm
@@ -210,15 +210,15 @@ class Warehouse:
 
         Parameters
         ----------
-        scores : the columns of the ledger; `reasons` as lists. Written in the order of the ranks, so that equal nights are equal bytes.
+        scores : the columns of the ledger; `reasons` as lists, kept as JSON. Written in the order of the ranks, so that equal nights are equal bytes.
         shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
         """
-        night = scores.sort_values(["rank", "lead_id"]).assign(reasons=lambda t: [json.dumps(r, ensure_ascii=False) for r in t["reasons"]])
-        night = night.assign(outcome=outcome)[list(_LEDGER)]
+        ordered = scores.sort_values(["rank", "lead_id"]).assign(outcome=outcome)
+        night = pa.Table.from_pandas(ordered[list(_LEDGER)], preserve_index=False)
         with self.transaction():
             self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.register("night_to_publish", night)
-            self.raw.execute("INSERT INTO ledger BY NAME SELECT * FROM night_to_publish")
+            self.raw.execute("INSERT INTO ledger BY NAME SELECT * REPLACE (to_json(reasons) AS reasons) FROM night_to_publish")
             self.raw.unregister("night_to_publish")
             self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
