@@ -22,6 +22,7 @@ _SCHEMAS: dict[str, dict[str, str]] = {
         "company": "string",
         "status": "string",
         "unsubscribed": "boolean",
+        "do_not_contact": "boolean",
         "merged_into": "string",
         "merged_at": _STAMP,
     },

@@ -16,6 +16,7 @@ from features.history import cut
 from features.outcome import united
 from features.plan import Attribute, Plan
 from features.problem import Problem
+from models.ranking import Rules
 from pipelines.report import Report, combined
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
@@ -126,6 +127,43 @@ class Company:
         """Calls a night by owner, where the table of owners says so."""
         owners = self.crm.owners.execute()
         return {str(owner): int(calls) for owner, calls in zip(owners["owner_id"], owners["capacity"], strict=True) if pd.notna(calls)}
+
+    def list_rules(self) -> Rules:
+        """What is wanted of the list, as `models.ranking` knows it."""
+        wanted, owners = self.settings.list, self.crm.owners.execute()
+        teams = {str(owner): str(team) for owner, team in zip(owners["owner_id"], owners["team"], strict=True) if pd.notna(team)}
+        return Rules(
+            by=wanted.by,
+            value_weight=wanted.value_weight,
+            capacity=wanted.capacity,
+            explore=wanted.explore,
+            per_account=wanted.per_account,
+            hold=wanted.hold,
+            boost=wanted.boost,
+            teams=teams,
+            team_capacity=wanted.team_capacity,
+            route=wanted.route,
+            covers=wanted.covers,
+        )
+
+    def territories(self) -> pd.Series:
+        """The territory of each lead that has one, by lead id, as the field stands today.
+
+        Raises
+        ------
+        Problem : [list] territory names no field of leads or accounts.
+        """
+        name = self.settings.list.territory
+        if not name:
+            return pd.Series(dtype=object)
+        if name in self.crm.leads.columns:
+            found = self.crm.leads.select("lead_id", territory=self.crm.leads[name].cast("string"))
+        elif name in self.crm.accounts.columns:
+            homes = self.crm.accounts.select(home="account_id", territory=self.crm.accounts[name].cast("string"))
+            found = self.crm.leads.join(homes, self.crm.leads.account_id == homes.home).select("lead_id", "territory")
+        else:
+            raise Problem(f"[list] territory names '{name}', which is no field of leads or accounts: correct the name in leadscore.toml.")
+        return found.execute().set_index("lead_id")["territory"]
 
     def lacks(self, plan: Plan) -> list[str]:
         """The fields that a model needs and the last extract did not bring."""

@@ -14,7 +14,7 @@ from features.plan import Plan
 from features.problem import Problem
 from models.gate import Evidence, Tonight
 from models.race import Learned
-from models.ranking import rank
+from models.ranking import Rules, rank
 from models.registry import Champion
 from models.scorer import Scorer
 from models.setbacks import Values
@@ -87,7 +87,7 @@ def _tonight(company: Company, challenger: Scorer, champion: Scorer) -> Tonight 
 
 def _listed(company: Company, scorer: Scorer, known: pd.DataFrame) -> set[str]:
     scores = known[["lead_id", "owner_id"]].assign(probability=scorer.probability(known))
-    ranked = rank(scores, company.capacities(), company.settings.list.capacity)
+    ranked = rank(scores, company.capacities(), Rules(capacity=company.settings.list.capacity, route=False))
     return set(ranked.loc[ranked["listed"], "lead_id"])
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from features.plan import NIGHTS_PER_LEAD
 from features.problem import Problem
 from features.timeline import Timeline
+from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words
 
@@ -180,14 +181,6 @@ class GateRules(Section):
     slope: float = Field(default=0.2, ge=0)
     changed: Share = 1.0
     slower: float = Field(default=10.0, ge=1)
-
-
-class ListRules(Section):
-    """What a rep can work: calls a night, and the share of them drawn at random to measure what scoring brings."""
-
-    capacity: int = Field(default=25, ge=1)
-    explore: Share = 0.0
-    hour: int = Field(default=2, ge=0, le=23)
 
 
 class Settings(Section):
