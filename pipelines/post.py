@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from pipelines.delivery.mail import Letter, Refused, Uncertain, Unreachable, connected, letter, line, send
 from pipelines.delivery.night import Night
-from pipelines.delivery.workbook import files, workbook
+from pipelines.delivery.workbook import files
 from pipelines.deliveryrules import Mail, address
 from pipelines.warehouse import Warehouse
 
@@ -36,7 +37,7 @@ class Posted:
         self.notices.append(sentence)
 
 
-def post(rules: Mail, warehouse: Warehouse, night: Night, known: Mapping[str, str], now: datetime) -> Posted:
+def post(rules: Mail, warehouse: Warehouse, night: Night, folder: Path, known: Mapping[str, str], now: datetime) -> Posted:
     """Mail every owner of a listed lead their list, one message a night and outcome.
 
     What is about to be sent is written down before, and that it was sent after, so that neither a night scored again nor a crash sends anything
@@ -44,11 +45,12 @@ def post(rules: Mail, warehouse: Warehouse, night: Night, known: Mapping[str, st
 
     Parameters
     ----------
+    folder : where the workbooks were published; these very files are mailed.
     known : owner_id -> address as the table of owners has it; `to` of the rules goes before it.
     now : when, in UTC.
     """
     posted = Posted()
-    waiting = [one for one in _letters(rules, night, known, posted) if _is_due(warehouse, night, one, posted)]
+    waiting = [one for one in _letters(rules, night, folder, known, posted) if _is_due(warehouse, night, one, posted)]
     while waiting:
         try:
             with connected(rules) as server:
@@ -70,7 +72,7 @@ def post(rules: Mail, warehouse: Warehouse, night: Night, known: Mapping[str, st
     return posted
 
 
-def _letters(rules: Mail, night: Night, known: Mapping[str, str], posted: Posted) -> Iterator[Letter]:
+def _letters(rules: Mail, night: Night, folder: Path, known: Mapping[str, str], posted: Posted) -> Iterator[Letter]:
     """A letter for every owner of a listed lead, as far as there is an address."""
     names = files(night.owners)
     for owner in night.owners:
@@ -88,7 +90,7 @@ def _letters(rules: Mail, night: Night, known: Mapping[str, str], posted: Posted
             )
             posted.notices.append(f"{_called(night, owner)} (owner {line(owner)}) {said}")
             continue
-        yield letter(night, owner, to, names[owner], workbook(night, owner), rules.subject)
+        yield letter(night, owner, to, names[owner], (folder / names[owner]).read_bytes(), rules.subject)
 
 
 def _is_due(warehouse: Warehouse, night: Night, one: Letter, posted: Posted) -> bool:

@@ -64,7 +64,7 @@ def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Re
     publish_night(company, ranked, night, shift)
     folder = write_lists(company, champion, night)
     # A past night is nobody's list for tomorrow.
-    posted = send_lists(company, champion, night) if company.settings.delivery.mail.server and as_of is None else None
+    posted = send_lists(company, champion, night, folder) if company.settings.delivery.mail.server and as_of is None else None
     return tell(company, champion, ranked, night, folder, stale, posted)
 
 
@@ -169,13 +169,13 @@ def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
 
 
 @task(cache_policy=NO_CACHE)
-def send_lists(company: Company, champion: Champion, night: datetime) -> Posted:
+def send_lists(company: Company, champion: Champion, night: datetime, folder: Path) -> Posted:
     """Mail every rep their list of tonight, once; what could not be mailed is said, and the lists in their folder stay."""
     owners = company.crm.owners.select("owner_id", "email").execute().dropna()
     known = dict(zip(owners["owner_id"], owners["email"], strict=True))
     with step("Mailing the lists"):
-        now = datetime.now(UTC).replace(tzinfo=None)
-        return post(company.settings.delivery.mail, company.warehouse, as_seen(company, champion, night), known, now)
+        seen, now = as_seen(company, champion, night), datetime.now(UTC).replace(tzinfo=None)
+        return post(company.settings.delivery.mail, company.warehouse, seen, folder, known, now)
 
 
 def as_seen(company: Company, champion: Champion, night: datetime) -> Night:

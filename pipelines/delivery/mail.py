@@ -76,7 +76,7 @@ class Letter:
         ----------
         at : when, in UTC.
         """
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
         message["From"], message["To"], message["Subject"] = sender, self.address, self.subject
         message["Date"] = format_datetime(at.replace(tzinfo=UTC))
         message["Message-ID"] = f"<{sha256(f'{self.owner} {self.digest}'.encode('utf-8', 'replace')).hexdigest()[:32]}@{_domain(sender)}>"
@@ -133,13 +133,13 @@ def connected(rules: Mail) -> Iterator[smtplib.SMTP]:
 
     Raises
     ------
-    Unreachable : it does not answer, cannot prove who it is, or refuses user or password.
-    Problem : an environment variable that user or password names is not set.
+    Unreachable : it does not answer, cannot prove who it is, or refuses user or password; or there is no password for it.
     """
-    credentials, context = rules.credentials, ssl.create_default_context()
     where, known = f"The mail server {rules.server}, port {rules.port}", _domain(rules.sender)
+    context = ssl.create_default_context()
     server: smtplib.SMTP | None = None
     try:
+        credentials = rules.credentials
         if rules.tls == "tls":
             server = smtplib.SMTP_SSL(rules.server, rules.port, known, timeout=PATIENCE, context=context)
         else:
@@ -148,7 +148,12 @@ def connected(rules: Mail) -> Iterator[smtplib.SMTP]:
             server.starttls(context=context)
         if credentials:
             server.login(*credentials)
-    # What the server said to user and password is not repeated: it may repeat them.
+    except Problem as problem:
+        raise Unreachable(str(problem)) from None
+    # Neither what the server said to user and password, nor which sign of them cannot be sent, is repeated: it may repeat them.
+    except UnicodeError:
+        _close(server)
+        raise Unreachable(f"{where}, cannot be told its name, user or password: they hold signs that are not ASCII.") from None
     except smtplib.SMTPAuthenticationError as error:
         _close(server)
         raise Unreachable(f"{where}, does not accept user and password ({error.smtp_code}): correct them under [delivery.mail].") from None

@@ -72,7 +72,7 @@ class Night:
 
         An id is data: whatever signs it has, it stays one part of the address.
         """
-        return self.crm_link.replace(LEAD_ID, quote(lead_id, safe=""))
+        return self.crm_link.replace(LEAD_ID, quote(lead_id, safe="", errors="replace"))
 
 
 def said(reasons: list[dict[str, object]], sign: int) -> str:

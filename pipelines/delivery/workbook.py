@@ -27,8 +27,8 @@ _MARKUP = re.compile(r"\A<r>.*</r>\Z", re.DOTALL)
 _LONGEST, _LONGEST_LINK = 32_767, 2_000
 _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 _TIERS = {"A": ("#d9f0e5", "#07502f"), "B": ("#e1edfa", "#083f78"), **dict.fromkeys("CDE", ("#eef2f6", "#16202b"))}
-# Windows keeps these names for its devices, whatever follows the dot.
-_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d")
+# Windows keeps some names for its devices, whatever follows the dot; and a name may look like one that we told apart.
+_TAKEN = re.compile(r"\A(con|prn|aux|nul|com\d|lpt\d)\Z|-[0-9a-f]{8}\Z")
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ def files(owners: Mapping[str, str]) -> dict[str, str]:
     Owners whose names come to the same, but for case or accents, are told apart by what cannot change: a digest of their ids.
 
     >>> files({"o1": "Zoë Zorn", "": "", "o2": "../etc", "o3": "Ann", "o4": "ANN"})
-    {'o1': 'zoe-zorn.xlsx', '': 'nobody.xlsx', 'o2': 'etc.xlsx', 'o3': 'ann-61ad1f.xlsx', 'o4': 'ann-4e03c3.xlsx'}
+    {'o1': 'zoe-zorn.xlsx', '': 'nobody.xlsx', 'o2': 'etc.xlsx', 'o3': 'ann-de2d9130.xlsx', 'o4': 'ann-1b2501ab.xlsx'}
     """
     plain = {owner: (_plain(called) or _plain(owner) or "owner") if owner else "nobody" for owner, called in owners.items()}
     every = list(plain.values())
-    digest = {owner: sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:6] for owner in plain}
-    alone = {owner: every.count(one) == 1 and not _DEVICES.fullmatch(one) for owner, one in plain.items()}
+    digest = {owner: sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:8] for owner in plain}
+    alone = {owner: every.count(one) == 1 and not _TAKEN.search(one) for owner, one in plain.items()}
     return {owner: f"{one}.xlsx" if alone[owner] else f"{one}-{digest[owner]}.xlsx" for owner, one in plain.items()}
 
 
@@ -142,9 +142,9 @@ def _columns(night: Night) -> list[Column]:
         Column("Tier", 6, "text", lambda lead: lead.tier),
         Column("Name", 24, "wrapped", lambda lead: lead.name),
         Column("Company", 24, "wrapped", lambda lead: lead.company),
-        Column("Probability", 12, "percent", lambda lead: round(lead.probability, 4)),
-        Column("Change", 9, "points", lambda lead: round(100 * lead.change, 2)),
-        Column("Expected value", 13, "money", lambda lead: round(lead.expected_value, 2)),
+        Column("Probability", 12, "percent", lambda lead: _rounded(lead.probability, 4)),
+        Column("Change", 9, "points", lambda lead: _rounded(lead.change, 4, 100)),
+        Column("Expected value", 13, "money", lambda lead: _rounded(lead.expected_value, 2)),
         Column("Reasons for", 48, "wrapped", _for),
         Column("Reasons against", 36, "wrapped", lambda lead: said(lead.reasons, -1)),
         *record,
@@ -152,6 +152,10 @@ def _columns(night: Night) -> list[Column]:
         Column("Feedback", 22, "entry", lambda lead: None),
         Column("Note", 36, "entry", lambda lead: None),
     ]
+
+
+def _rounded(value: Any, digits: int, times: int = 1) -> float | None:
+    return None if pd.isna(value) else round(times * round(float(value), digits), digits)
 
 
 def _for(lead: Any) -> str:
@@ -193,7 +197,7 @@ def _list(book: xlsxwriter.Workbook, title: str, leads: pd.DataFrame, columns: l
 
 def _write(sheet: Any, row: int, at: int, value: Any, kind: str, form: Any) -> None:
     """A cell of the kind that its column is."""
-    if value is None or value == "" or value != value:
+    if value is None or value == "":
         sheet.write_blank(row, at, None, form)
     elif kind == "link":
         # A longer address Excel takes for damage to the whole file.
