@@ -39,9 +39,10 @@ def keep(settings: Settings, files: Sequence[Path], day: date | None, outcome: s
     with Warehouse.open(settings.warehouse_url) as warehouse, warehouse.transaction():
         told = [_keep(settings, warehouse, path, one, day, outcome, now) for path, one in returned.items()]
     rows = tuple(row for row, _ in told)
-    facts = {name: sum(row[name] for row in rows) for name in ("read", "kept", "unchanged", "empty", "refused")}
-    notices = tuple(sentence for _, refused in told for sentence in _few(refused))
-    return Report("feedback", {"files": len(rows), **facts}, rows, notices, refused=bool(facts["refused"]))
+    facts = {name: sum(row[name] for row in rows) for name in ("read", "kept", "unchanged", "empty")}
+    refused = sum(row["refused"] for row in rows)
+    notices = tuple(sentence for _, sentences in told for sentence in _few(sentences))
+    return Report("feedback", {"files": len(rows), **facts, "refused rows": refused}, rows, notices, refused=refused > 0)
 
 
 def _read(files: Sequence[Path]) -> dict[Path, Returned]:
