@@ -58,7 +58,7 @@ def test_what_reps_wrote_is_kept_beside_the_night_they_had_before_them(config: P
     code, out, _ = leadscore("feedback", ann, bob, "--config", config)
     assert code == 0
     assert out.splitlines() == [
-        "feedback: files 2, read 4, kept 3, unchanged 0, empty 1, refused 0",
+        "feedback: files 2, read 4, kept 3, unchanged 0, empty 1, refused rows 0",
         "  file      night       read  kept  unchanged  empty  refused",
         "  ann.xlsx  2025-03-04     3     2          0      1        0",
         "  bob.xlsx  2025-03-04     1     1          0      0        0",
@@ -90,7 +90,7 @@ def test_good_rows_are_kept_others_are_named_and_the_command_leaves_with_3(confi
     code, out, _ = leadscore("feedback", file, "--config", config, "--json")
     told = json.loads(out)
     assert code == 3
-    assert (told["read"], told["kept"], told["refused"], told["empty"]) == (3, 1, 1, 1)
+    assert (told["read"], told["kept"], told["refused rows"], told["empty"]) == (3, 1, 1, 1)
     assert told["notices"][0].startswith("ann.xlsx, sheet Today, row 2, column feedback says 'maybe', which is not one of the choices: ")
     assert [row[2] for row in _kept(config)] == ["L2"]
 
@@ -107,7 +107,7 @@ def test_a_lead_that_was_not_scored_that_night_is_refused(config: Path, leadscor
 def test_many_refused_rows_of_a_file_are_told_in_part_and_counted_in_full(config: Path, leadscore: Typed) -> None:
     (config.parent / "a.csv").write_text("lead_id,feedback\n" + "".join(f"X{n},no answer\n" for n in range(1_000)))
     told = json.loads(leadscore("feedback", config.parent / "a.csv", "--as-of", "2025-03-04", "--config", config, "--json")[1])
-    assert (told["refused"], len(told["notices"])) == (1_000, 11)
+    assert (told["refused rows"], len(told["notices"])) == (1_000, 11)
     assert told["notices"][-1] == "... and 990 more rows of this file were refused."
 
 
