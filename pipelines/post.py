@@ -51,23 +51,21 @@ def post(rules: Mail, warehouse: Warehouse, night: Night, folder: Path, known: M
     """
     posted = Posted()
     waiting = [one for one in _letters(rules, night, folder, known, posted) if _is_due(warehouse, night, one, posted)]
-    while waiting:
+    for at, one in enumerate(waiting):
         try:
+            # A connection for every letter: some servers hang up after a few.
             with connected(rules) as server:
-                while waiting:
-                    one = waiting.pop(0)
-                    _note(warehouse, night, one, "sending", now)
-                    send(server, one, rules.sender, now)
-                    _note(warehouse, night, one, "sent", now)
-                    posted.sent += 1
-        # After a failure the server may have hung up: the next letter gets a connection of its own.
+                _note(warehouse, night, one, "sending", now)
+                send(server, one, rules.sender, now)
+                _note(warehouse, night, one, "sent", now)
+                posted.sent += 1
         except Refused as problem:
             _note(warehouse, night, one, "refused", now)
             posted.lacks(f"The list of {_called(night, one.owner)} was not mailed: {problem}. Correct it, and run `leadscore score` again.")
         except Uncertain as problem:
             posted.lacks(_unknown(night, one, str(problem)))
         except Unreachable as problem:
-            posted.lacks(f"{problem} Not mailed: the lists of {', '.join(_called(night, one.owner) for one in waiting)}.")
+            posted.lacks(f"{problem} Not mailed: the lists of {', '.join(_called(night, left.owner) for left in waiting[at:])}.")
             break
     return posted
 
@@ -80,15 +78,16 @@ def _letters(rules: Mail, night: Night, folder: Path, known: Mapping[str, str], 
         if not calls:
             continue
         if not owner:
-            posted.notices.append(f"{calls:,} of the listed leads are nobody's, so that they are mailed to nobody: they are in {names[owner]}.")
+            whose = "lead is" if calls == 1 else "leads are"
+            posted.notices.append(f"{calls:,} listed {whose} nobody's and mailed to nobody: see {names[owner]}.")
             continue
         try:
             to = address(rules.to.get(owner) or known.get(owner) or "")
         except ValueError:
-            said = (
-                f"has no e-mail address that can be used: write it into the table of owners, or as to = {{ {owner!r} = ... }} under [delivery.mail]."
+            posted.notices.append(
+                f"{_called(night, owner)} (owner_id {line(owner)}) has no e-mail address that can be used: write it into the table of owners, "
+                "or under `to` of [delivery.mail]."
             )
-            posted.notices.append(f"{_called(night, owner)} (owner {line(owner)}) {said}")
             continue
         yield letter(night, owner, to, names[owner], (folder / names[owner]).read_bytes(), rules.subject)
 
@@ -101,7 +100,7 @@ def _is_due(warehouse: Warehouse, night: Night, one: Letter, posted: Posted) -> 
         posted.lacks(_unknown(night, one, "an earlier run ended while it was being sent"))
     elif state == "sent" and digest != one.digest:
         posted.notices.append(
-            f"The list of {_called(night, one.owner)} has changed since it was mailed, and is not mailed twice: it is in {one.file}."
+            f"The list of {_called(night, one.owner)} changed after it was mailed and is not mailed twice: the new one is {one.file}."
         )
     return state not in ("sending", "sent")
 

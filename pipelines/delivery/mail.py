@@ -129,7 +129,7 @@ def line(text: object) -> str:
 
 @contextmanager
 def connected(rules: Mail) -> Iterator[smtplib.SMTP]:
-    """A server that has let us in, for as many letters as it takes.
+    """A server that has let us in.
 
     Raises
     ------
