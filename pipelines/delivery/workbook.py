@@ -90,7 +90,7 @@ def files(owners: Mapping[str, str]) -> dict[str, str]:
     Owners whose names come to the same, but for case or accents, are told apart by what cannot change: a digest of their ids.
 
     >>> files({"o1": "Zoë Zorn", "": "", "o2": "../etc", "o3": "Ann", "o4": "ANN"})
-    {'o1': 'zoe-zorn.xlsx', '': 'nobody.xlsx', 'o2': 'etc.xlsx', 'o3': 'ann-de2d9130.xlsx', 'o4': 'ann-1b2501ab.xlsx'}
+    {'o1': 'zoe-zorn.xlsx', '': 'nobody.xlsx', 'o2': 'etc.xlsx', 'o3': 'ann-de2d91dc.xlsx', 'o4': 'ann-1b2501a2.xlsx'}
     """
     plain = {owner: (_plain(called) or _plain(owner) or "owner") if owner else "nobody" for owner, called in owners.items()}
     every = list(plain.values())

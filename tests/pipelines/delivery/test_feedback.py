@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -140,8 +141,8 @@ def test_a_csv_of_windows_signs_is_read_right(tmp_path: Path) -> None:
         (b"name,mood\nx,y\n", "has no sheet with the columns lead_id and feedback"),
         (b"PK\x03\x04 no workbook", "cannot be read as a workbook"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "cannot be read as a workbook"),
-        (b'lead_id,feedback\n"' + b"x" * 200_000, "cannot be read as a CSV"),
     ],
+    ids=["empty", "other columns", "no workbook", "an old one with a password"],
 )
 def test_what_is_no_such_file_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:
     with pytest.raises(Problem, match=sentence) as said:
@@ -185,3 +186,12 @@ def test_a_workbook_cut_off_anywhere_is_refused_in_a_sentence(tmp_path: Path) ->
     for share in (0.1, 0.5, 0.9, 0.99):
         with pytest.raises(Problem, match="cannot be read as a workbook"):
             read(_csv(tmp_path, whole[: int(share * len(whole))]))
+
+
+def test_a_cell_without_end_is_refused_where_a_limit_is_set(tmp_path: Path) -> None:
+    before = csv.field_size_limit(1_000)
+    try:
+        with pytest.raises(Problem, match=r"cannot be read as a CSV \(field larger than field limit \(1000\)\): save it as CSV or .xlsx once more"):
+            read(_csv(tmp_path, b'lead_id,feedback\n"' + b"x" * 2_000))
+    finally:
+        csv.field_size_limit(before)
