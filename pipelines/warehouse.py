@@ -286,7 +286,7 @@ class Warehouse:
         """Keep what reps said of leads of a night; how many replies are new or other than before.
 
         A lead of a night has one reply: read again it changes nothing, and a corrected one takes its place. It tells a manager what became of a list.
-        It is no label and no feature, and nothing that learns reads it: only listed leads have any, and a rep has seen the score when writing it.
+        It is never a label and never a feature: whom a rep calls, and what they write, follows from the score that they had before them.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from postoffice import HOST, PostOffice, certify, hang_up_after, nobody_there, open_office
-from reps import NIGHT, TEAM, night
+from reps import TEAM, night
 
 from pipelines.delivery import mail
 from pipelines.delivery.mail import Letter, Refused, Uncertain, Unreachable, connected, letter, line, send
@@ -235,4 +235,3 @@ def test_of_a_letter_whose_connection_was_lost_nobody_knows(command: bytes) -> N
 def test_a_long_line_is_cut_where_it_is_said() -> None:
     assert line("x" * 1_000) == "x" * 299 + "…"
     assert line("\u202eevil\u2028\x00") == "evil"
-    assert night({}).as_of == NIGHT
