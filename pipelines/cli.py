@@ -198,7 +198,7 @@ def explain(
 
 @app.command()
 def feedback(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Workbooks that reps sent back, or CSV files with lead_id and feedback.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Workbooks that reps sent back, or CSV files with lead_id and feedback.")],
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: Annotated[
         datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night of files that do not say it, such as a CSV.")
