@@ -197,6 +197,24 @@ def explain(
 
 
 @app.command()
+def feedback(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Workbooks that reps sent back, or CSV files with lead_id and feedback.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The night of files that do not say it, such as a CSV.")
+    ] = None,
+    outcome: OneOutcomeOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Read back what reps wrote under Feedback and Note, and keep it beside the scores. Nothing is learned from it."""
+    settings = _settings(config, outcome)
+    _prepare(settings.home_folder)
+    from pipelines.replies import keep
+
+    _finish(keep(settings, files, _day(as_of), outcome, datetime.now(UTC).replace(tzinfo=None)), as_json)
+
+
+@app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Where the company's tables are written.")],
     leads: Annotated[int, typer.Option(help="How many leads.", min=100)] = 20_000,

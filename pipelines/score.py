@@ -26,6 +26,8 @@ from pipelines.delivery.folder import publish_folder
 from pipelines.delivery.night import Night
 from pipelines.delivery.page import page
 from pipelines.delivery.sheet import sheet
+from pipelines.delivery.workbook import workbooks
+from pipelines.post import Posted, post
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -61,7 +63,9 @@ def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Re
     ranked = rank_leads(company, champion, known, night)
     publish_night(company, ranked, night, shift)
     folder = write_lists(company, champion, night)
-    return tell(company, champion, ranked, night, folder, stale)
+    # A past night is nobody's list for tomorrow.
+    posted = send_lists(company, champion, night, folder) if company.settings.delivery.mail.server and as_of is None else None
+    return tell(company, champion, ranked, night, folder, stale, posted)
 
 
 @flow(name="backfill")
@@ -156,11 +160,22 @@ def publish_night(company: Company, ranked: pd.DataFrame, night: datetime, shift
 
 @task(cache_policy=NO_CACHE)
 def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
-    """The page and the CSV that sales opens, from what stands in the ledger."""
+    """The page, the CSV and the workbooks that sales opens, from what stands in the ledger."""
     day = company.settings.timeline.day(night)
     with step("Writing the list"):
         seen = as_seen(company, champion, night)
-        return publish_folder(company.settings.lists_folder / str(day), {"index.html": page(seen), "leads.csv": sheet(seen)})
+        files = {"index.html": page(seen), "leads.csv": sheet(seen), **workbooks(seen)}
+        return publish_folder(company.settings.lists_folder / str(day), files)
+
+
+@task(cache_policy=NO_CACHE)
+def send_lists(company: Company, champion: Champion, night: datetime, folder: Path) -> Posted:
+    """Mail every rep their list of tonight, once; what could not be mailed is said, and the lists in their folder stay."""
+    owners = company.crm.owners.select("owner_id", "email").execute().dropna()
+    known = dict(zip(owners["owner_id"], owners["email"], strict=True))
+    with step("Mailing the lists"):
+        seen, now = as_seen(company, champion, night), datetime.now(UTC).replace(tzinfo=None)
+        return post(company.settings.delivery.mail, company.warehouse, seen, folder, known, now)
 
 
 def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
@@ -188,6 +203,9 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         (*_belief(company, champion), *company.warehouse.shift(night, settings.chosen)),
         company.notices(),
         words=settings.outcome.rule.words,
+        as_of=night,
+        chosen=settings.chosen,
+        crm_link=settings.delivery.crm_link,
     )
 
 
@@ -221,12 +239,15 @@ def _caveat(champion: Champion) -> tuple[str, ...]:
     return tuple(f"These scores are {caveat}." for caveat in [champion.scorer.caveat] if caveat)
 
 
-def tell(company: Company, champion: Champion, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None) -> Report:
+def tell(
+    company: Company, champion: Champion, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None, posted: Posted | None
+) -> Report:
     """The night in words, its first leads as a table, and a link to the page.
 
     Parameters
     ----------
     stale : see `Company.stale`; a list from an old source is made, and is not called done.
+    posted : what came of the mail; None where none was to be sent.
     """
     names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id").fillna("")
     top = ranked.head(10)
@@ -251,11 +272,13 @@ def tell(company: Company, champion: Champion, ranked: pd.DataFrame, night: date
         "listed": int(ranked["listed"].sum()),
         f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
         "page": str(folder / "index.html"),
+        **({} if posted is None else {"mailed": posted.sent}),
     }
     notices = (
         *([stale] if stale else []),
+        *(posted.notices if posted else []),
         *_caveat(champion),
         *company.warehouse.shift(night, company.settings.chosen),
         *company.notices(),
     )
-    return Report("score", facts, rows, notices, refused=stale is not None)
+    return Report("score", facts, rows, notices, refused=stale is not None or bool(posted and posted.failed))

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from features.plan import NIGHTS_PER_LEAD
 from features.problem import Problem
 from features.timeline import Timeline
+from pipelines.deliveryrules import Delivery
 from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words
@@ -198,6 +199,7 @@ class Settings(Section):
     training: Training = Training()
     gate: GateRules = GateRules()
     list: ListRules = ListRules()
+    delivery: Delivery = Delivery()
     home: Path = Path(".leadscore")
     warehouse: str = ""
     tracking: str = ""

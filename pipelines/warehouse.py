@@ -1,4 +1,4 @@
-"""Dated tables in a DuckDB file: what was extracted, what was refused, and every night's scores. Replaces one night atomically."""
+"""Dated tables in a DuckDB file: what was extracted, what was refused, every night's scores, and what reps said. Replaces one night atomically."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from features.crm import Crm
 from features.plan import Attribute
 from features.problem import Problem
 from pipelines.settings import DEFAULT
+from pipelines.views import views
 
 _LEDGER = {
     "outcome": "VARCHAR NOT NULL",
@@ -64,6 +65,26 @@ _KEPT = {
     },
     "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "notices": {"sentence": "VARCHAR"},
+    "feedback": {
+        "outcome": "VARCHAR NOT NULL",
+        "as_of": "TIMESTAMP NOT NULL",
+        "lead_id": "VARCHAR NOT NULL",
+        "feedback": "VARCHAR",
+        "note": "VARCHAR",
+        "given_by": "VARCHAR",
+        "received_at": "TIMESTAMP",
+        "PRIMARY": "KEY (outcome, as_of, lead_id)",
+    },
+    "deliveries": {
+        "outcome": "VARCHAR NOT NULL",
+        "as_of": "TIMESTAMP NOT NULL",
+        "channel": "VARCHAR NOT NULL",
+        "recipient": "VARCHAR NOT NULL",
+        "digest": "VARCHAR",
+        "state": "VARCHAR",
+        '"at"': "TIMESTAMP",
+        "PRIMARY": "KEY (outcome, as_of, channel, recipient)",
+    },
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
 
@@ -82,6 +103,7 @@ class Warehouse:
         self._name_outcomes()
         for name in _KEPT:
             self._make(name)
+        self._show()
 
     def _name_outcomes(self) -> None:
         """A ledger of before there were several outcomes holds the nights of the default one."""
@@ -96,6 +118,15 @@ class Warehouse:
     def _make(self, name: str) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+
+    def _show(self) -> None:
+        """Views of the ledger, with whatever names the tables of the last extract have."""
+        columns: dict[str, list[str]] = {}
+        for table, column in self.raw.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall():
+            columns.setdefault(table, []).append(column)
+        with self.transaction():
+            for view in views(columns):
+                self.raw.execute(view)
 
     @classmethod
     @contextmanager
@@ -250,3 +281,48 @@ class Warehouse:
             " ORDER BY lead_id, as_of",
             [outcome, until, nights],
         ).df()
+
+    def keep_feedback(self, replies: pd.DataFrame, as_of: datetime, outcome: str, received_at: datetime) -> int:
+        """Keep what reps said of leads of a night; how many replies are new or other than before.
+
+        A lead of a night has one reply: read again it changes nothing, and a corrected one takes its place. It tells a manager what became of a list.
+        It is never a label and never a feature: whom a rep calls, and what they write, follows from the score that they had before them.
+
+        Parameters
+        ----------
+        replies : lead_id (each once), feedback, note, given_by (owner_id), each null where nothing is known.
+        received_at : when they were read.
+        """
+        self.raw.register("replies_to_keep", replies.assign(outcome=outcome, as_of=as_of, received_at=received_at))
+        try:
+            changed = self.raw.execute(
+                "INSERT INTO feedback BY NAME SELECT * FROM replies_to_keep new WHERE NOT EXISTS (SELECT 1 FROM feedback old"
+                " WHERE (old.outcome, old.as_of, old.lead_id) = (new.outcome, new.as_of, new.lead_id)"
+                " AND old.feedback IS NOT DISTINCT FROM new.feedback AND old.note IS NOT DISTINCT FROM new.note"
+                " AND old.given_by IS NOT DISTINCT FROM new.given_by)"
+                " ON CONFLICT (outcome, as_of, lead_id) DO UPDATE SET"
+                " feedback = excluded.feedback, note = excluded.note, given_by = excluded.given_by, received_at = excluded.received_at"
+            ).fetchall()
+        finally:
+            self.raw.unregister("replies_to_keep")
+        return int(changed[0][0])
+
+    def delivery(self, as_of: datetime, channel: str, recipient: str, outcome: str = DEFAULT) -> tuple[str, str] | None:
+        """How the delivery of a night to somebody stands, and the digest of what was delivered; None where none was begun."""
+        found = self.raw.execute(
+            "SELECT state, digest FROM deliveries WHERE outcome = ? AND as_of = ? AND channel = ? AND recipient = ?",
+            [outcome, as_of, channel, recipient],
+        ).fetchall()
+        return (str(found[0][0]), str(found[0][1])) if found else None
+
+    def note_delivery(self, as_of: datetime, channel: str, recipient: str, digest: str, state: str, at: datetime, outcome: str = DEFAULT) -> None:
+        """Remember how a delivery stands, so that a night scored again, or a crash, delivers nothing twice.
+
+        Parameters
+        ----------
+        channel : how it goes out, such as "mail".
+        recipient : whose list it is: the owner's id.
+        digest : of what is delivered.
+        state : "sending" before, "sent" after; "refused" where it surely did not arrive, so that the next run may try again.
+        """
+        self.raw.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, as_of, channel, recipient, digest, state, at])

@@ -46,6 +46,10 @@ def check(settings: Settings, now: datetime) -> list[str]:
             said.append(f"{place} scores accounts, and leads have no account_id: write which column that is under [source.tables.leads].")
         unknown = sorted({*one.outcome.deals, *one.outcome.customers} - there) if there else []
         said += [f"{place} counts deals by '{column}', which deals do not have; they have {', '.join(sorted(there))}." for column in unknown]
+    try:
+        _ = settings.delivery.mail.credentials
+    except Problem as problem:
+        said.append(str(problem))
     return said
 
 

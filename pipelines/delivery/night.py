@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
 from features.outcome import WORDS, Words
+from pipelines.deliveryrules import LEAD_ID
+from pipelines.settings import DEFAULT
 
 
 @dataclass(frozen=True)
 class Night:
-    """Everything a page or a sheet shows.
+    """Everything a page, a sheet or a workbook shows.
 
     Parameters
     ----------
@@ -23,6 +26,9 @@ class Night:
     outcome, words : its name, and how it is said.
     belief : sentences on how far to believe the scores.
     notices : sentences on what was refused, left out or spread.
+    as_of, chosen : the instant and the outcome's name in leadscore.toml under which the ledger keeps the night; a workbook tells them when it is
+        read back.
+    crm_link : address of a lead's record in the CRM, with {lead_id}; "": none is known.
     """
 
     company: str
@@ -35,3 +41,44 @@ class Night:
     notices: tuple[str, ...] = ()
     model: dict[str, Any] = field(default_factory=dict)
     words: Words = WORDS["first purchase"]
+    as_of: datetime | None = None
+    chosen: str = DEFAULT
+    crm_link: str = ""
+
+    @property
+    def chance(self) -> str:
+        """What it is the probability of, with a name of the company's own: two product lines may both be lost."""
+        named = "{name}" in self.words.chance or self.outcome in WORDS
+        return self.words.chance.format(name=self.outcome) + ("" if named else f" ({self.outcome})")
+
+    @property
+    def means(self) -> str:
+        """What a probability means, in two sentences."""
+        means, who, days = self.words.means.format(name=self.outcome), self.words.who, self.horizon_days
+        return f"20 % means: of 100 {who}s like it, about 20 {means} within {days} days. It speaks of many such {who}s, not of one."
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Whose leads they are, id to name, whoever has the best lead first; the id of nobody is empty."""
+        owned = self.leads.assign(owner_id=self.leads["owner_id"].fillna("")).drop_duplicates("owner_id")
+        return {str(one): str(name) for one, name in zip(owned["owner_id"], owned["owner"].fillna(""), strict=True)}
+
+    def leads_of(self, owner: str) -> pd.DataFrame:
+        """One owner's leads in the order of rank; "": nobody's."""
+        return self.leads[self.leads["owner_id"].fillna("").astype(str) == owner]
+
+    def record(self, lead_id: str) -> str:
+        """Where a lead's record stands in the CRM; "" where that is not known.
+
+        An id is data: whatever signs it has, it stays one part of the address.
+        """
+        return self.crm_link.replace(LEAD_ID, quote(lead_id, safe="", errors="replace"))
+
+
+def said(reasons: list[dict[str, object]], sign: int) -> str:
+    """The reasons that speak for a lead (1), or against it (-1), in one line.
+
+    >>> said([{"words": "opened 3 e-mails", "contribution": 0.7}, {"words": "came in long ago", "contribution": -0.2}], -1)
+    'came in long ago'
+    """
+    return "; ".join(str(reason["words"]) for reason in reasons if float(str(reason["contribution"])) * sign > 0)

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from features.outcome import WORDS
 from pipelines.delivery.night import Night
 
 _HERE = Path(__file__).parent
@@ -38,8 +37,8 @@ def page(night: Night) -> bytes:
         day=f"{night.day:%A, %d %B %Y}",
         horizon=night.horizon_days,
         said=night.words,
-        chance=_chance(night),
-        means=night.words.means.format(name=night.outcome),
+        chance=night.chance,
+        means=night.means,
         belief=night.belief,
         notices=night.notices,
         owners=owners,
@@ -53,12 +52,6 @@ def page(night: Night) -> bytes:
         script_hash=Markup(_hash(script)),
     )
     return text.encode("utf-8")
-
-
-def _chance(night: Night) -> str:
-    """What it is the probability of, with a name of the company's own: two product lines may both be lost."""
-    named = "{name}" in night.words.chance or night.outcome in WORDS
-    return night.words.chance.format(name=night.outcome) + ("" if named else f" ({night.outcome})")
 
 
 def _part(name: str) -> str:

@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from pipelines.delivery.night import Night
+from pipelines.delivery.night import Night, said
 
 _COLUMNS = (
     "rank",
@@ -45,8 +45,8 @@ def sheet(night: Night) -> bytes:
     leads = night.leads
     flat = leads.assign(
         **{
-            "for": [_said(reasons, 1) for reasons in leads["reasons"]],
-            "against": [_said(reasons, -1) for reasons in leads["reasons"]],
+            "for": [said(reasons, 1) for reasons in leads["reasons"]],
+            "against": [said(reasons, -1) for reasons in leads["reasons"]],
             "model": leads["model_name"],
             "probability": leads["probability"].round(4),
             "change": leads["change"].round(4),
@@ -55,7 +55,3 @@ def sheet(night: Night) -> bytes:
     )
     safe: pd.DataFrame = flat[list(_COLUMNS)].map(inert)
     return b"\xef\xbb\xbf" + safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8")
-
-
-def _said(reasons: list[dict[str, object]], sign: int) -> str:
-    return "; ".join(str(reason["words"]) for reason in reasons if float(str(reason["contribution"])) * sign > 0)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("company")
 Typed = Callable[..., tuple[int, str, str]]
 COMMANDS = (
     *("demo", "init", "check", "extract", "train", "score", "review", "nightly"),
-    *("backfill", "explain", "simulate", "status", "promote", "rollback", "backtest", "compare"),
+    *("backfill", "explain", "simulate", "status", "promote", "rollback", "backtest", "compare", "feedback"),
 )
 
 

@@ -8,14 +8,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import learnable
 import pandas as pd
 import pytest
 from conftest import MadeUp
+from postoffice import HOST, open_office
+from reps import NIGHT, TEAM, night, publish
+from stories import frame
 
+from features.plan import Plan
 from features.problem import Problem
-from pipelines.company import open_company
+from models.registry import Champion
+from models.rules import rules
+from pipelines.company import Company, open_company
 from pipelines.extract import extract
-from pipelines.score import backfill, build_snapshot, fetch_champion, score
+from pipelines.score import backfill, build_snapshot, fetch_champion, score, send_lists, write_lists
 from pipelines.settings import read_settings
 from pipelines.train import train
 from pipelines.warehouse import Warehouse
@@ -75,7 +82,10 @@ def test_a_night_scored_again_is_the_same_to_the_byte(own_company: MadeUp) -> No
     after = _ledger(own_company.config), _files(own_company.config)
     pd.testing.assert_frame_equal(before[0], after[0])
     assert before[1] == after[1]
-    assert set(after[1]) == {"2025-08-23/index.html", "2025-08-23/leads.csv"}
+    files = {Path(name).name for name in after[1]}
+    assert {"index.html", "leads.csv"} < files
+    # And a workbook for every owner.
+    assert len([name for name in files if name.endswith(".xlsx")]) == len(files) - 2 == before[0]["owner_id"].nunique()
 
 
 def test_without_a_champion_nothing_is_ranked(untouched: Path, prefect_server: str) -> None:
@@ -159,3 +169,51 @@ def _keep_only(config: Path, tables: dict[str, Any]) -> None:
             warehouse.raw.execute(f"DELETE FROM {name}")
             warehouse.raw.execute(f"INSERT INTO {name} BY NAME SELECT * FROM cut_off")
             warehouse.raw.unregister("cut_off")
+
+
+def _small_company(folder: Path, port: int) -> Path:
+    """A company whose night of TEAM is in the ledger, with a link to its CRM and a mail server."""
+    config = folder / "leadscore.toml"
+    config.write_text(
+        '[company]\nname = "Northwind"\n[source.tables.leads]\ntable = "l.csv"\n[source.tables.deals]\ntable = "d.csv"\n'
+        '[delivery]\ncrm_link = "https://crm.example/{lead_id}"\n'
+        f'[delivery.mail]\nserver = "{HOST}"\nport = {port}\ntls = "none"\nsender = "leads@northwind.example"\n',
+        encoding="utf-8",
+    )
+    leads = [{"lead_id": f"L{n}", "created_at": NIGHT, "name": f"lead {n}", "company": "=Acme"} for n in range(1, 6)]
+    owners = [{"owner_id": "o1", "name": "Ann", "email": "ann@northwind.example"}, {"owner_id": "o2", "name": "Bob"}]
+    with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
+        publish(warehouse, night(*TEAM))
+        for name, rows in (("leads", leads), ("owners", owners)):
+            warehouse.raw.register("rows", frame(name, rows))
+            warehouse.raw.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+            warehouse.raw.unregister("rows")
+    return config
+
+
+def test_every_rep_has_a_workbook_beside_the_page_and_gets_that_very_one_by_mail(tmp_path: Path) -> None:
+    scorer, _ = rules(learnable.examples(leads=60, weeks=4), learnable.FEATURES, Plan(), NIGHT, 3, needed=100)
+    champion = Champion("1", "run", scorer)
+    with open_office() as office:
+        config = _small_company(tmp_path, office.port)
+        settings = read_settings(config)
+        with Warehouse.open(settings.warehouse_url) as warehouse:
+            company = Company(settings, warehouse, warehouse.crm(), NIGHT, ())
+            folder = write_lists.fn(company, champion, NIGHT)
+            first = {path.name: path.read_bytes() for path in folder.iterdir()}
+            posted = send_lists.fn(company, champion, NIGHT, folder)
+            write_lists.fn(company, champion, NIGHT)
+            again = send_lists.fn(company, champion, NIGHT, folder)
+    assert sorted(first) == ["ann.xlsx", "bob.xlsx", "index.html", "leads.csv", "nobody.xlsx"]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert (posted.sent, posted.failed, again.sent, office.recipients) == (1, False, 0, ["ann@northwind.example"])
+    assert posted.notices == again.notices
+    assert posted.notices[0].startswith("Bob (owner_id o2) has no e-mail address that can be used")
+    (letter,) = office.letters
+    assert [part.get_content() for part in letter.iter_attachments()] == [first["ann.xlsx"]]  # type: ignore[attr-defined]
+    assert "1. lead 1, =Acme: 12.3 %" in str(letter.get_body(("plain",)).get_content())  # type: ignore[union-attr]
+    today = pd.read_excel(folder / "ann.xlsx", sheet_name="Today", engine="calamine")
+    assert today[["Name", "Company", "CRM", "Lead ID"]].to_numpy().tolist() == [
+        ["lead 1", "'=Acme", "open", "L1"],
+        ["lead 2", "'=Acme", "open", "L2"],
+    ]

@@ -178,3 +178,34 @@ def test_a_warehouse_of_before_there_were_several_outcomes_opens_with_its_nights
     with Warehouse.open(file) as warehouse:
         warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.7}), outcome="churn")
         assert warehouse.read_night(MONDAY)["probability"].tolist() == [0.5, 0.4]
+
+
+def _replies(*rows: tuple[str, str | None, str | None]) -> pd.DataFrame:
+    return pd.DataFrame([{"lead_id": lead, "feedback": said, "note": note, "given_by": "ann"} for lead, said, note in rows], dtype="string")
+
+
+def test_a_reply_read_again_changes_nothing_and_a_corrected_one_takes_its_place(warehouse: Warehouse) -> None:
+    first = _replies(("L1", "no answer", None), ("L2", None, "on holiday"))
+    assert warehouse.keep_feedback(first, MONDAY, "default", TUESDAY) == 2
+    assert warehouse.keep_feedback(first, MONDAY, "default", WEDNESDAY) == 0
+    corrected = _replies(("L1", "called, interested", None), ("L2", None, "on holiday"))
+    assert warehouse.keep_feedback(corrected, MONDAY, "default", WEDNESDAY) == 1
+    # The same lead of another night, or of another outcome, is another reply.
+    assert warehouse.keep_feedback(first, TUESDAY, "default", WEDNESDAY) == 2
+    assert warehouse.keep_feedback(first, MONDAY, "churn", WEDNESDAY) == 2
+    rows = warehouse.raw.execute("SELECT * FROM feedback WHERE outcome = 'default' AND as_of = ? ORDER BY lead_id", [MONDAY]).fetchall()
+    assert rows == [
+        ("default", MONDAY, "L1", "called, interested", None, "ann", WEDNESDAY),
+        ("default", MONDAY, "L2", None, "on holiday", "ann", TUESDAY),
+    ]
+
+
+def test_a_delivery_is_remembered_by_outcome_night_channel_and_recipient(warehouse: Warehouse) -> None:
+    assert warehouse.delivery(MONDAY, "mail", "ann") is None
+    warehouse.note_delivery(MONDAY, "mail", "ann", "d1", "sending", TUESDAY)
+    warehouse.note_delivery(MONDAY, "mail", "ann", "d1", "sent", WEDNESDAY)
+    warehouse.note_delivery(MONDAY, "mail", "ann", "d2", "refused", WEDNESDAY, "churn")
+    assert warehouse.delivery(MONDAY, "mail", "ann") == ("sent", "d1")
+    assert warehouse.delivery(MONDAY, "mail", "ann", "churn") == ("refused", "d2")
+    assert [warehouse.delivery(*other) for other in ((TUESDAY, "mail", "ann"), (MONDAY, "crm", "ann"), (MONDAY, "mail", "bob"))] == [None] * 3
+    assert warehouse.size("deliveries") == 2

@@ -159,3 +159,12 @@ def test_accounts_are_scored_only_where_leads_have_one(folder: Path) -> None:
         "[outcomes.firms] scores accounts, and leads have no account_id: write which column that is under [source.tables.leads]."
     ]
     assert _said(folder, _leads(columns={"account_id": "source"}), outcomes=outcomes) == []
+
+
+def test_a_password_of_the_mail_server_that_is_not_there_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAIL_PASSWORD", raising=False)
+    mail = {"server": "smtp.company.example", "sender": "leads@company.example", "user": "leads", "password": "env:MAIL_PASSWORD"}
+    said = ["[delivery.mail] password names the environment variable MAIL_PASSWORD, which is not set: export it and run again."]
+    assert _said(folder, delivery={"mail": mail}) == said
+    monkeypatch.setenv("MAIL_PASSWORD", "hunter2")
+    assert _said(folder, delivery={"mail": mail}) == []
