@@ -22,8 +22,8 @@ _HIGH, _LOW = 60, 40
 def grades(contributions: pd.DataFrame, features: Sequence[Feature], plan: Plan, fit_from: int = 50, engagement_from: int = 60) -> pd.DataFrame:
     """How well each lead fits, how engaged it is, its place in the grid, and whether it is qualified.
 
-    Fit is what its fields (source, industry, title: who it is) add to its log-odds, engagement what its own activity adds, each as
-    100 / (1 + e ** -x): 50 is neither better nor worse than the average lead, 60 has half as much again of the odds, 40 a third less. A is a fit of 60 or more, B of
+    Fit is what its fields (source, industry, title: who it is) add to its log-odds, engagement what its own activity adds, each as 100 / (1 + e **
+    -x): 50 is neither better nor worse than the average lead, 60 has half as much again of the odds, 40 a third less. A is a fit of 60 or more, B of
     40 or more, C the rest; 1, 2 and 3 are the same of engagement. What sales did to a lead, its company's other leads and its deals count for
     neither.
 

@@ -16,11 +16,13 @@ from prefect.cache_policies import NO_CACHE
 from features import examples
 from features.problem import Problem
 from models.baserate import Shift
+from models.grade import grades
 from models.ranking import rank
 from models.reasons import reasons
 from models.registry import Champion
 from models.scorer import Scorer
 from pipelines.baserate import followed
+from pipelines.circumstances import circumstances
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import publish_folder
 from pipelines.delivery.night import Night
@@ -129,14 +131,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
     """Probability, place, tier and reasons of every lead: the rows of the ledger."""
     scorer, settings = champion.scorer, company.settings
     with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
-        why = reasons(scorer.contributions(known), known, scorer.features, scorer.yardstick)
-        probability = scorer.probability(known)
-        scores = known[["lead_id", "owner_id"]].assign(
-            probability=probability,
-            expected_value=probability * scorer.amounts(known),
-            reasons=why,
-        )
-        ranked = rank(scores, company.capacities(), settings.list.capacity, settings.list.explore, settings.training.seed, night)
+        ranked = rank(_scores(company, scorer, known, night), company.capacities(), company.list_rules(), settings.training.seed, night)
     before = company.warehouse.last_probabilities(night, settings.chosen)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
@@ -149,6 +144,18 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
         # The instant the scores speak for; a night scored again must be the same to the byte.
         scored_at=night,
     )
+
+
+def _scores(company: Company, scorer: Scorer, known: pd.DataFrame, night: datetime) -> pd.DataFrame:
+    """What each lead's score is, why, and what else is to be minded of it."""
+    contributions, probability, wanted = scorer.contributions(known), scorer.probability(known), company.settings.list
+    scores = known[["lead_id", "owner_id", "account_id"]].assign(
+        probability=probability,
+        expected_value=probability * scorer.amounts(known),
+        reasons=reasons(contributions, known, scorer.features, scorer.yardstick),
+    )
+    graded = grades(contributions, scorer.features, scorer.plan, wanted.fit, wanted.engagement)
+    return pd.concat([scores, graded, circumstances(company, scorer.plan, known, night)], axis=1)
 
 
 @task(cache_policy=NO_CACHE)

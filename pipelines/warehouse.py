@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,14 @@ _LEDGER = {
     "run_id": "VARCHAR",
     "features_digest": "VARCHAR",
     "scored_at": "TIMESTAMP",
+    "left_out": "VARCHAR",
+    "by_hand": "VARCHAR",
+    "routed": "BOOLEAN",
+    "selection_probability": "DOUBLE",
+    "fit": "INTEGER",
+    "engagement": "INTEGER",
+    "grade": "VARCHAR",
+    "qualified": "BOOLEAN",
 }
 _KEPT = {
     "ledger": {**_LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},
@@ -74,6 +82,15 @@ _KEPT = {
         "given_by": "VARCHAR",
         "received_at": "TIMESTAMP",
         "PRIMARY": "KEY (outcome, as_of, lead_id)",
+    },
+    "decisions": {
+        "outcome": "VARCHAR NOT NULL",
+        "lead_id": "VARCHAR NOT NULL",
+        "place": "INTEGER",
+        "until": "DATE",
+        "because": "VARCHAR",
+        "given_by": "VARCHAR",
+        "given_at": "TIMESTAMP",
     },
     "deliveries": {
         "outcome": "VARCHAR NOT NULL",
@@ -118,6 +135,11 @@ class Warehouse:
     def _make(self, name: str) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
+        # A file of an earlier version lacks what has come since.
+        there = {column for (column,) in self.raw.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [name]).fetchall()}
+        for column, kind in _KEPT[name].items():
+            if column != "PRIMARY" and column.strip('"') not in there:
+                self.raw.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
 
     def _show(self) -> None:
         """Views of the ledger, with whatever names the tables of the last extract have."""
@@ -241,10 +263,12 @@ class Warehouse:
 
         Parameters
         ----------
-        scores : the columns of the ledger; `reasons` as lists, kept as JSON. Written in the order of the ranks, so that equal nights are equal bytes.
+        scores : the columns of the ledger, null where there are none; `reasons` as lists, kept as JSON. Written in the order of the ranks, so that
+        equal nights are equal bytes.
         shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
         """
-        ordered = scores.sort_values(["rank", "lead_id"]).assign(outcome=outcome)
+        absent = dict.fromkeys(column for column in _LEDGER if column not in scores)
+        ordered = scores.sort_values(["rank", "lead_id"]).assign(**{**absent, "outcome": outcome})
         night = pa.Table.from_pandas(ordered[list(_LEDGER)], preserve_index=False)
         with self.transaction():
             self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
@@ -272,6 +296,34 @@ class Warehouse:
             [outcome, before],
         ).df()
         return found.set_index("lead_id")["probability"]
+
+    def last_listed(self, before: datetime, outcome: str = DEFAULT) -> set[str]:
+        """Who was listed by merit on the newest night before another: these are not pushed off by noise."""
+        found = self.raw.execute(
+            "SELECT lead_id FROM ledger WHERE listed AND NOT explored"
+            " AND outcome = $1 AND as_of = (SELECT max(as_of) FROM ledger WHERE outcome = $1 AND as_of < $2)",
+            [outcome, before],
+        ).fetchall()
+        return {lead for (lead,) in found}
+
+    def decide(self, lead_id: str, place: int | None, until: date, because: str, given_by: str, given_at: datetime, outcome: str = DEFAULT) -> None:
+        """Remember what a person decided about a lead; the newest decision holds.
+
+        Parameters
+        ----------
+        place : where on its owner's list it is to stand; 0: nowhere; None: wherever its score puts it.
+        until : the last day on which the decision holds.
+        """
+        self.raw.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, lead_id, place, until, because, given_by, given_at])
+
+    def decisions(self, as_of: datetime, day: date, outcome: str = DEFAULT) -> pd.DataFrame:
+        """What people had decided by a night and still holds on its day: lead_id, place, until, because, given_by."""
+        return self.raw.execute(
+            "SELECT * EXCLUDE (outcome, given_at) FROM (SELECT * FROM decisions WHERE outcome = ? AND given_at < ?"
+            " QUALIFY row_number() OVER (PARTITION BY lead_id ORDER BY given_at DESC, rowid DESC) = 1)"
+            " WHERE place IS NOT NULL AND until >= ? ORDER BY lead_id",
+            [outcome, as_of, day],
+        ).df()
 
     def histories(self, until: datetime, nights: int = 30, outcome: str = DEFAULT) -> pd.DataFrame:
         """The scores of the last nights up to one: lead_id, as_of, probability."""
