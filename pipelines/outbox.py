@@ -52,7 +52,7 @@ class Outbox:
             found = self.raw.execute(
                 "WITH told AS (SELECT * FROM writebacks WHERE outcome = $1 AND target = $2),"
                 " tonight AS (SELECT lead_id, digest FROM told WHERE as_of = $3 AND list_contains($4, state)),"
-                " newest AS (SELECT lead_id, arg_max(digest, (at, as_of)) AS digest, arg_max(state, (at, as_of)) AS state FROM told"
+                ' newest AS (SELECT lead_id, arg_max(digest, ("at", as_of)) AS digest, arg_max(state, ("at", as_of)) AS state FROM told'
                 "  WHERE state <> 'refused' GROUP BY lead_id),"
                 " there AS (SELECT lead_id, digest FROM newest WHERE $5 AND state = 'sent')"
                 " SELECT lead_id, digest FROM asked ANTI JOIN tonight USING (lead_id, digest) ANTI JOIN there USING (lead_id, digest)",
@@ -77,7 +77,7 @@ class Outbox:
         with self.transaction():
             self.raw.register("answered", answered)
             self.raw.execute(
-                "UPDATE writebacks SET state = answered.state, reason = answered.reason, at = $4 FROM answered"
+                'UPDATE writebacks SET state = answered.state, reason = answered.reason, "at" = $4 FROM answered'
                 " WHERE outcome = $1 AND target = $2 AND as_of = $3 AND writebacks.lead_id = answered.lead_id",
                 [self.outcome, self.target, self.as_of, self.at],
             )

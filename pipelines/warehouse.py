@@ -71,7 +71,7 @@ _KEPT = {
         "digest": "VARCHAR NOT NULL",
         "state": "VARCHAR NOT NULL",
         "reason": "VARCHAR",
-        "at": "TIMESTAMP",
+        '"at"': "TIMESTAMP",
         "PRIMARY": "KEY (outcome, as_of, target, lead_id)",
     },
     "notices": {"sentence": "VARCHAR"},
