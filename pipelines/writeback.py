@@ -39,14 +39,22 @@ def writeback(
 
     Raises
     ------
-    Problem : no target is configured, the night was never scored, or the CRM refuses all of it. What was sent before stays sent.
+    Problem : no target is configured, the night was never scored, or the CRM refuses all of it. What was sent before stays sent, and the other
+        outcomes have had their turn.
     """
     settings = read_settings(config)
     if not settings.writeback.target:
         raise Problem('No scores are written back: name where they go as target = "hubspot" under [writeback] in leadscore.toml.')
     every = [one for one in settings.each_outcome(outcome) if outcome or _has_room(one)]
+    done, failed = dict[str, Report](), []
     with Warehouse.open(settings.warehouse_url) as warehouse:
-        done = {one.chosen: hand_back(one, warehouse, as_of, again, rehearsal) for one in every}
+        for one in every:
+            try:
+                done[one.chosen] = hand_back(one, warehouse, as_of, again, rehearsal)
+            except Problem as problem:
+                failed.append(str(problem) if len(every) == 1 else f"Outcome {one.chosen}: {problem}")
+    if failed:
+        raise Problem(" ".join(failed))
     return next(iter(done.values())) if len(done) == 1 else combined(done)
 
 
@@ -62,9 +70,8 @@ def hand_back(settings: Settings, warehouse: Warehouse, as_of: date | None, agai
     night = settings.timeline.night(as_of) if as_of else warehouse.newest_night(chosen)
     ledger = pd.DataFrame() if night is None else warehouse.read_night(night, chosen)
     if night is None or ledger.empty:
-        raise Problem(
-            f"{f'The night of {as_of}' if as_of else 'No night'} was scored yet: run `leadscore score` first, or name another with --as-of."
-        )
+        nothing = f"The night of {as_of} was not scored" if as_of else "No night was scored yet"
+        raise Problem(f"{nothing}, so that there is nothing to write back: run `leadscore score` first, or name another night with --as-of.")
     updates = updates_of(ledger[ledger["listed"]] if rules.only_listed else ledger)
     now = datetime.now(UTC).replace(tzinfo=None)
     form = json.dumps([kind, fields])

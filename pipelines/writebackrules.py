@@ -53,7 +53,6 @@ class Writeback(Section):
             "dynamics": ("lead", "opportunity"),
         }[self.target]
         if self.object and self.object not in known:
-            raise ValueError(
-                f"object is '{self.object}', which {self.target or 'no target'} does not score: write one of {', '.join(known) or 'none'}"
-            )
+            there = f"{self.target} takes {', '.join(known)}" if known else "no target is named"
+            raise ValueError(f"object is '{self.object}', and {there}")
         return self

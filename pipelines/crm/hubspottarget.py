@@ -22,7 +22,7 @@ _SHAPES = {
     "probability": ("number", "number", "Lead score probability"),
     "trend": ("string", "text", "Lead score trend"),
 }
-_GROUPS = {"contacts": "contactinformation", "companies": "companyinformation", "deals": "dealinformation"}
+_GROUPS = {"contacts": "contactinformation", "companies": "companyinformation"}
 # HubSpot holds no longer text in a property.
 _LONGEST = 65_536
 _EXISTS = 409

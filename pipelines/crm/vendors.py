@@ -55,8 +55,16 @@ def open_vendor(name: str) -> CrmSource:
 
 
 def ready(name: str) -> str:
-    """The text of a leadscore.toml for a CRM whose tables are the same for everybody; it lies beside this file."""
-    return Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8")
+    """The text of a leadscore.toml for a CRM whose tables are the same for everybody; it lies beside this file.
+
+    Raises
+    ------
+    Problem : there is none for it.
+    """
+    try:
+        return Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise Problem(f"There is no ready leadscore.toml for {name}: write one, as docs/configuration.md tells.") from error
 
 
 def written_to(rules: Writeback, outcome: str, population: Population, default: str) -> tuple[str, dict[str, str]]:

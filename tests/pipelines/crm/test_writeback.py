@@ -145,12 +145,6 @@ def test_other_fields_targets_and_outcomes_know_nothing_yet(warehouse: Warehouse
     assert _sent(warehouse, elsewhere, _updates(2)).sent == 2
 
 
-def test_a_rehearsal_keeps_nothing(warehouse: Warehouse) -> None:
-    outbox = Outbox(warehouse, "default", NIGHT, "made-up", "", NIGHT, keep=False)
-    assert outbox.due({"L1": "x", "L2": "y"}) == ["L1", "L2"]
-    assert _states(warehouse) == []
-
-
 def test_a_token_that_is_refused_amid_a_night_leaves_what_was_sent(warehouse: Warehouse) -> None:
     crm = _Crm()
     write = crm.write
