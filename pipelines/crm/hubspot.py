@@ -50,6 +50,8 @@ _DIRECTIONS: dict[str, Direction] = {"INBOUND": "in", "OUTBOUND": "out", "INCOMI
 # A meeting is booked, and a task is set, on the day it is written down; what its own date says may still be to come.
 _ENGAGEMENTS = {"calls": "hs_timestamp", "emails": "hs_timestamp", "meetings": "hs_createdate", "notes": "hs_timestamp", "tasks": "hs_createdate"}
 _ENGAGED = ("hs_timestamp", "hs_createdate", "hs_lastmodifieddate", "hs_call_direction", "hs_email_direction")
+_DERIVED = ("contact", "outcome", "closed_at")
+_TAKEN = ("id", "row", *_DERIVED)
 _OWNERS = ["id", "email", "name", "team"]
 _ACTIVITY = ["id", "kind", "contact", "occurred_at", "created_at", "modified_at", "direction"]
 _CHANGE = ["contact", "field", "new_value", "changed_at", "modified_at"]
@@ -92,10 +94,13 @@ class HubSpot:
         return sorted([*_KINDS, "contact_changes", "engagements", "owners"])
 
     def columns(self, table: str) -> list[str]:
-        """See `CrmSource`. Properties that HubSpot defines are left out but for the telling ones: most are counters that know the outcome."""
+        """See `CrmSource`. Properties that HubSpot defines are left out but for the telling ones: most are counters that know the outcome.
+
+        A property of the company's own that is called like a column that is made here is `own_` and its name.
+        """
         if table in _KINDS:
-            derived = ["contact", "outcome", "closed_at"] * (table == "deals")
-            return ["id", *derived, *self._properties(table)]
+            derived = _DERIVED * (table == "deals")
+            return ["id", *derived, *(f"own_{name}" if name in _TAKEN else name for name in self._properties(table))]
         fixed = {"owners": _OWNERS, "engagements": _ACTIVITY, "contact_changes": _CHANGE}
         if table not in fixed:
             raise Problem(f"There is no table {table} in HubSpot, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")

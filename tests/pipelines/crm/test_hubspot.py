@@ -203,6 +203,14 @@ def test_scores_that_we_wrote_are_no_fields(warehouse: Warehouse) -> None:
     assert not {"leadscore_score", "hs_analytics_num_visits"} & set(columns)
 
 
+def test_a_property_that_is_called_like_a_column_of_ours_is_told_apart(warehouse: Warehouse) -> None:
+    vendor = account()
+    vendor.properties["deals"].append({"name": "outcome", "hubspotDefined": False})
+    vendor.put("deals", 301, START + timedelta(days=11), outcome="splendid")
+    _loaded(vendor, warehouse)
+    assert _rows(warehouse, "SELECT outcome, own_outcome FROM deals WHERE deal_id = '301'") == [("lost", "splendid")]
+
+
 def test_a_table_that_is_not_there_is_named() -> None:
     with _source(account()) as source, pytest.raises(Problem, match="There is no table tickets in HubSpot, only companies, contact_changes"):
         source.columns("tickets")
