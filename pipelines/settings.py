@@ -20,6 +20,7 @@ from pipelines.deliveryrules import Delivery
 from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words
+from pipelines.writebackrules import Writeback
 
 DEFAULT = "default"
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
@@ -110,7 +111,7 @@ class SourceTable(Section):
 
 
 class Source(Section):
-    """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, or a database URL.
+    """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, a database URL, "hubspot://" or "salesforce://".
 
     Parameters
     ----------
@@ -200,6 +201,7 @@ class Settings(Section):
     gate: GateRules = GateRules()
     list: ListRules = ListRules()
     delivery: Delivery = Delivery()
+    writeback: Writeback = Writeback()
     home: Path = Path(".leadscore")
     warehouse: str = ""
     tracking: str = ""

@@ -15,7 +15,7 @@ from conftest import MadeUp
 pytestmark = pytest.mark.xdist_group("company")
 Typed = Callable[..., tuple[int, str, str]]
 COMMANDS = (
-    *("demo", "init", "check", "extract", "train", "score", "review", "nightly"),
+    *("demo", "init", "check", "extract", "train", "score", "review", "writeback", "nightly"),
     *("backfill", "explain", "simulate", "status", "promote", "rollback", "backtest", "compare", "feedback"),
 )
 
