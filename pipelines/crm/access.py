@@ -47,6 +47,6 @@ def address(name: str, default: str) -> str:
         host, parts = "", urlsplit("")
     if not host or parts.username is not None or (parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK)):
         raise Problem(
-            f"The address of {name} must be an https:// URL without a user name, or http:// on this machine, because a token is sent there: correct it."
+            f"The address of {name} must be https:// without a user name, or http:// on this machine, because a token is sent there: correct it."
         )
     return url

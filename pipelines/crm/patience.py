@@ -1,9 +1,9 @@
 """Calls a vendor's API with patience: what may pass is tried again, what cannot pass is said at once, and no secret is ever said.
 
-    401                          once more after `renew`, if there is one; else a Problem that names the secret to renew
-    429, 5xx, no answer          again after Retry-After, or after 1, 2, 4 ... seconds, each cut by up to half at random
-    any other status             Refused, at once: the caller knows whether an expired cursor or a malformed row is meant
-    tries or seconds used up     Unreachable: the next run may have better luck
+401                          once more after `renew`, if there is one; else a Problem that names the secret to renew
+429, 5xx, no answer          again after Retry-After, or after 1, 2, 4 ... seconds, each cut by up to half at random
+any other status             Refused, at once: the caller knows whether an expired cursor or a malformed row is meant
+tries or seconds used up     Unreachable: the next run may have better luck
 """
 
 from __future__ import annotations
