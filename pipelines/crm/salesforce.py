@@ -16,8 +16,7 @@ was merged into another is deleted too, and its MasterRecordId names the one tha
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -45,15 +44,20 @@ _STAMPS = ("SystemModstamp", "CreatedDate")
 
 
 class Salesforce:
-    """See `CrmSource`. Credentials come from the environment, see `pipelines.crm.salesforceapi`.
+    """One Salesforce as a source of rows."""
 
-    Parameters
-    ----------
-    sleep : a test waits for nothing.
-    """
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.connection = Connection(sleep)
+    @classmethod
+    def from_environment(cls) -> Salesforce:
+        """The Salesforce that the environment names, see `pipelines.crm.salesforceapi`.
+
+        Raises
+        ------
+        Problem : the environment does not say where Salesforce is, or who asks.
+        """
+        return cls(Connection())
 
     def tables(self) -> list[str]:
         """See `CrmSource`. Every other object that can be queried is a table too, custom ones among them."""
@@ -68,6 +72,14 @@ class Salesforce:
             return list(_ACTIVITY_COLUMNS)
         own = list(self._kinds("LeadHistory" if table == CHANGES else table))
         return [*own, *_DEAL_COLUMNS] if table == DEALS else own
+
+    def size(self, table: str) -> int | None:
+        """See `Counted`. Nobody tells how many changes there are, because of some Salesforce counts two rows."""
+        self._see(table)
+        if table == CHANGES:
+            return None
+        selections = self._activity_selections(None) if table == ACTIVITIES else [Selection(table, (), None)]
+        return sum(self.connection.count(f"count {one.sobject}", one.sobject, one.where) for one in selections)
 
     def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
         """See `CrmSource`. Rows are numbered in the order in which they came.
@@ -144,26 +156,25 @@ class Salesforce:
             yield [_long_ids(record, ("OldValue", "NewValue")) if record["Field"] in named else record for record in kept]
 
     def _activities(self, at: str | None) -> Iterator[list[Record]]:
-        """What was done: tasks that are closed and events that have begun before today. What is only planned is overwritten once it happens, so that
+        for selection in self._activity_selections(at):
+            for records in every_row(self.connection, selection):
+                yield [self._activity(selection.sobject, record) for record in records]
+
+    def _activity_selections(self, at: str | None) -> Iterator[Selection]:
+        """What was done: tasks that are closed and events that began before today. What is only planned is overwritten once it happens, so that
         past nights could not be told what tonight would be.
         """
-        for sobject, wanted, happened, moment in (
-            ("Task", _TASK, "IsClosed = true", None),
-            ("Event", _EVENT, "StartDateTime < TODAY", "StartDateTime"),
+        for sobject, wanted, happened, began in (
+            ("Task", _TASK, "IsClosed = true", ""),
+            ("Event", _EVENT, "StartDateTime < TODAY", f" OR StartDateTime >= {at}"),
         ):
-            if sobject not in self._names:
-                continue
-            kinds = self._kinds(sobject)
-            fields = [name for name in (*wanted, *_ACTIVITY_COLUMNS) if name in kinds]
-            where = [happened]
-            # The first of a series, and the copies of an event in other people's calendars, are not things that were done.
-            where += [f"{flag} = false" for flag in ("IsRecurrence", "IsChild") if kinds.get(flag, {}).get("filterable")]
-            if at:
-                began = f" OR {moment} >= {at}" if moment else ""
-                where.append(f"(SystemModstamp >= {at}{began})")
-            selection = Selection(sobject, tuple(fields), "SystemModstamp", tuple(where))
-            for records in every_row(self.connection, selection):
-                yield [self._activity(sobject, record) for record in records]
+            if sobject in self._names:
+                kinds = self._kinds(sobject)
+                fields = tuple(name for name in (*wanted, *_ACTIVITY_COLUMNS) if name in kinds)
+                # The first of a series, and the copies of an event in other people's calendars, are not things that were done.
+                flags = [f"{flag} = false" for flag in ("IsRecurrence", "IsChild") if kinds.get(flag, {}).get("filterable")]
+                changed = [f"(SystemModstamp >= {at}{began})"] if at else []
+                yield Selection(sobject, fields, "SystemModstamp", (happened, *flags, *changed))
 
     def _activity(self, sobject: str, record: Record) -> Record:
         """A task or an event as one row. What sales enters was done to the lead, unless it says that a call came in."""

@@ -17,14 +17,18 @@ from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
 import requests
-from simple_salesforce.api import Salesforce as Client
-from simple_salesforce.exceptions import SalesforceError
-from simple_salesforce.format import format_soql
 
 from features.problem import Problem
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
 from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, redacted, retry_after
+
+try:
+    from simple_salesforce.api import Salesforce as Client
+    from simple_salesforce.exceptions import SalesforceError
+    from simple_salesforce.format import format_soql
+except ImportError as error:
+    raise Problem("Salesforce needs its client, which is not installed: run `pip install 'leadscore[salesforce]'`.") from error
 
 VERSION = "62.0"
 """Of the API. Salesforce keeps each for three years at least; everything used here is in this one and all later."""
@@ -91,6 +95,11 @@ class Connection:
         self._patience = Patience("Salesforce", token, self._secrets, self._setback, None if self._fixed else self._log_in, sleep=sleep)
         self._entry = Patience("Salesforce", token, self._secrets, self._setback, sleep=sleep)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that may appear in no sentence."""
+        return self._secrets
+
     def names(self) -> set[str]:
         """The objects that can be queried."""
 
@@ -114,6 +123,10 @@ class Connection:
         Refused : the query is none, or names what this user may not see.
         """
         return self._ask(what, lambda: _page(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
+
+    def count(self, what: str, sobject: str, where: Sequence[str] = ()) -> int:
+        """How many rows of an object meet all conditions, deleted and archived ones among them."""
+        return self.query(what, f"SELECT COUNT() FROM {sobject}{' WHERE ' + ' AND '.join(where) if where else ''}").total
 
     def more(self, what: str, following: str) -> Page:
         """The next page.
@@ -269,10 +282,11 @@ def _not_used_up(send: Callable[[], T], secrets: Sequence[str]) -> T:
 def _words(content: object) -> str:
     """What the vendor says of an error: its code and its message, whichever of its APIs answered."""
     if isinstance(content, bytes):
+        text = content.decode("utf-8", "replace")
         try:
-            content = json.loads(content)
+            content = json.loads(text)
         except ValueError:
-            content = str(content, "utf-8", "replace")
+            content = text
     found = content if isinstance(content, list) else [content]
     said = []
     for one in found:
