@@ -3,13 +3,14 @@
     Lead, Contact, Account, User, ...   any object, with its own columns, as `describe` tells them
     Opportunity                         the same, and who its lead and its contact are, its outcome, and when it closed
     activities                          Task and Event as one table
-    lead_changes                        LeadHistory, one row a change
+    lead_changes, contact_changes       LeadHistory and ContactHistory, one row a change, and that a record was deleted or merged
 
 Columns in Salesforce's words begin with a capital; those in small letters are made here, and named like ours where they mean the same.
 
 *Deleted rows* come with IsDeleted "true" while they lie in the recycle bin (15 days), archived activities like all others. `where = { IsDeleted =
-["false"] }` leaves deleted rows out of a full read; an incremental one keeps what it had read of a row before, until the next full read. A lead that
-was merged into another is deleted too, and its MasterRecordId names the one that remains (`merged_into`).
+["false"] }` leaves deleted rows out of a full read; an incremental one keeps what it had read of a row before. That is right for leads, which have a
+past to learn from: that one was deleted is a change of its Status to "Deleted" when it happened, and a lead that was merged into another is deleted
+with a MasterRecordId, which is a change of that field. What comes back out of the recycle bin is taken for deleted until `status` changes again.
 
 *Field history* is kept by Salesforce for 18 to 24 months, of the fields for which Setup asks for it.
 """
@@ -29,8 +30,10 @@ from pipelines.crm.salesforceids import eighteen
 from pipelines.crm.salesforcepages import Selection, by_id, every_row, instant
 from pipelines.crm.salesforceties import Ties, contact_of, tied
 
-ACTIVITIES, CHANGES, DEALS = "activities", "lead_changes", "Opportunity"
-_LISTED = ("Account", "Contact", "ContactHistory", "Lead", DEALS, "OpportunityFieldHistory", "OpportunityHistory", "User")
+ACTIVITIES, DEALS = "activities", "Opportunity"
+# Table -> the object whose changes it tells, where Salesforce keeps them, and by which name that refers to the object.
+_CHANGES = {"lead_changes": ("Lead", "LeadHistory", "LeadId"), "contact_changes": ("Contact", "ContactHistory", "ContactId")}
+_LISTED = ("Account", "Contact", "Lead", DEALS, "OpportunityFieldHistory", "OpportunityHistory", "User")
 _DEAL_COLUMNS = ("lead_id", "contact_id", "has_lead", "has_contact", "outcome", "closed_at", "changed_at")
 _ACTIVITY_COLUMNS = (
     *("Id", "kind", "direction", "lead_id", "contact_id", "has_lead", "has_contact", "occurred_at", "known_at", "changed_at"),
@@ -62,7 +65,7 @@ class Salesforce:
     def tables(self) -> list[str]:
         """See `CrmSource`. Every other object that can be queried is a table too, custom ones among them."""
         there = self._names
-        made = [ACTIVITIES] * bool(there & {"Task", "Event"}) + [CHANGES] * ("LeadHistory" in there)
+        made = [ACTIVITIES] * bool(there & {"Task", "Event"}) + [table for table, (_, history, _) in _CHANGES.items() if history in there]
         return sorted([*(name for name in _LISTED if name in there), *made])
 
     def columns(self, table: str) -> list[str]:
@@ -70,13 +73,13 @@ class Salesforce:
         self._see(table)
         if table == ACTIVITIES:
             return list(_ACTIVITY_COLUMNS)
-        own = list(self._kinds("LeadHistory" if table == CHANGES else table))
+        own = list(self._kinds(_CHANGES[table][1] if table in _CHANGES else table))
         return [*own, *_DEAL_COLUMNS] if table == DEALS else own
 
     def size(self, table: str) -> int | None:
         """See `Counted`. Nobody tells how many changes there are, because of some Salesforce counts two rows."""
         self._see(table)
-        if table == CHANGES:
+        if table in _CHANGES:
             return None
         selections = self._activity_selections(None) if table == ACTIVITIES else [Selection(table, (), None)]
         return sum(self.connection.count(f"count {one.sobject}", one.sobject, one.where) for one in selections)
@@ -100,8 +103,8 @@ class Salesforce:
         at = f"{since:%Y-%m-%dT%H:%M:%SZ}" if cursor and since else None
         if table == ACTIVITIES:
             yield from self._activities(at if cursor == "changed_at" else None)
-        elif table == CHANGES:
-            yield from self._changes(cursor, at)
+        elif table in _CHANGES:
+            yield from self._changes(*_CHANGES[table], at if cursor == "CreatedDate" else None)
         elif table == DEALS:
             yield from self._deals(cursor, at)
         else:
@@ -148,12 +151,16 @@ class Salesforce:
             "changed_at": max(str(record["SystemModstamp"]), self._ties.touched.get(record["Id"], "")),
         }
 
-    def _changes(self, cursor: str | None, at: str | None) -> Iterator[list[Record]]:
-        """The field history of leads. Of a field that names another record Salesforce keeps two rows a change: those with ids are read."""
-        named = {name for field in self._kinds("Lead").values() if field["type"] == "reference" for name in _names_of(field)}
-        for records in self._plain("LeadHistory", cursor, at):
+    def _changes(self, sobject: str, history: str, key: str, at: str | None) -> Iterator[list[Record]]:
+        """Field history. Of a field that names another record Salesforce keeps two rows a change: those with ids are read."""
+        named = {name for field in self._kinds(sobject).values() if field["type"] == "reference" for name in _names_of(field)}
+        for records in self._plain(history, "CreatedDate", at):
             kept = [record for record in records if record["Field"] not in named or record.get("DataType", "EntityId") == "EntityId"]
             yield [_long_ids(record, ("OldValue", "NewValue")) if record["Field"] in named else record for record in kept]
+        fields = tuple(name for name in ("Status", "MasterRecordId") if name in self._kinds(sobject))
+        gone = ("IsDeleted = true", *([f"SystemModstamp >= {at}"] if at else []))
+        for records in every_row(self.connection, Selection(sobject, fields, "SystemModstamp", gone)):
+            yield [_ended(record, key) for record in records]
 
     def _activities(self, at: str | None) -> Iterator[list[Record]]:
         for selection in self._activity_selections(at):
@@ -237,6 +244,14 @@ class Salesforce:
         if at is None or field.get("type") != "datetime" or not field.get("filterable", True):
             return ()
         return (f"({cursor} >= {at} OR {cursor} = null)",) if field.get("nillable") else (f"{cursor} >= {at}",)
+
+
+def _ended(record: Record, key: str) -> Record:
+    """That a record was deleted, or merged into another, as a change of it."""
+    remains = record.get("MasterRecordId")
+    what = ("MasterRecordId", None, eighteen(str(remains))) if remains else ("Status", record.get("Status"), "Deleted")
+    change = dict(zip(("Field", "OldValue", "NewValue"), what, strict=True))
+    return {**change, "Id": record["Id"], key: record["Id"], "CreatedDate": record["SystemModstamp"], "IsDeleted": False}
 
 
 def _names_of(field: Record) -> list[str]:

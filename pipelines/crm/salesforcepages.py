@@ -88,9 +88,7 @@ def every_row(connection: Connection, selection: Selection) -> Iterator[list[Rec
                 yield _completed(connection, selection, fresh, others)
         if len(seen) >= total:
             return
-    raise Unreachable(
-        f"Salesforce says that {selection.sobject} has {total:,} rows here, and gave {len(seen):,}: nothing was changed. Run again later."
-    )
+    raise Unreachable(f"Salesforce says that {selection.sobject} has {total:,} rows here, and gave {len(seen):,}: run again later.")
 
 
 def by_id(connection: Connection, selection: Selection, ids: Sequence[str]) -> Iterator[list[Record]]:

@@ -134,8 +134,8 @@ class SalesforceTarget:
 
     def _locked(self, names: Sequence[str], are: str) -> str:
         return (
-            f"The fields {', '.join(names)} of {self.kind} {are} in Salesforce, but may not be seen or edited by the user of this token: give that user "
-            "a permission set with Read and Edit Access to them (Setup > Permission Sets > Object Settings), and run again."
+            f"The fields {', '.join(names)} of {self.kind} {are} in Salesforce, but may not be seen or edited by the user of this token: give "
+            "that user a permission set with Read and Edit Access to them (Setup > Permission Sets > Object Settings), and run again."
         )
 
 
