@@ -323,7 +323,7 @@ def serving(vendor: Vendor) -> Iterator[str]:
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             said = vendor.answer(self.command, self.path, body, self.headers.get("Authorization", ""))
-            content = json.dumps(said.body).encode()
+            content = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
             if said.dropped:
                 self._reset()
                 return

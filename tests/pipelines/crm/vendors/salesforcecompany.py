@@ -5,9 +5,13 @@ Lead n was made by an import of ten a day; whole imports have one stamp. Convert
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from tests.pipelines.crm.vendors.salesforce import Record, Thing, Vendor, at
+import pytest
+
+from tests.pipelines.crm.vendors.salesforce import CLIENT_ID, CLIENT_SECRET, Record, Thing, Vendor, at, serving
 
 _KINDS = {"Id": "id", "CreatedDate": "datetime", "SystemModstamp": "datetime", "LastModifiedDate": "datetime", "Address": "address"}
 _FIELDS = {
@@ -76,6 +80,17 @@ def put(vendor: Vendor, sobject: str, key: str, **values: Any) -> Record:
     record = {**vendor.things[sobject].records.get(key, empty), "Id": key, **values}
     vendor.things[sobject].records[key] = record
     return record
+
+
+@contextmanager
+def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+    """The company's Salesforce, which the environment names."""
+    there = company()
+    with serving(there) as url:
+        for name, value in {"INSTANCE_URL": url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}.items():
+            monkeypatch.setenv(f"SALESFORCE_{name}", value)
+        monkeypatch.delenv("SALESFORCE_ACCESS_TOKEN", raising=False)
+        yield there
 
 
 def company(page: int = 10) -> Vendor:
