@@ -55,18 +55,20 @@ def demo(
 
 @app.command()
 def init(
-    source: Annotated[Path, typer.Option("--from", help="Folder, DuckDB file or SQLite file with your tables.")],
+    source: Annotated[str, typer.Option("--from", help="Folder, DuckDB file or SQLite file with your tables; or hubspot:// or salesforce://.")],
     config: ConfigOption = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option(help="Overwrite an existing configuration.")] = False,
 ) -> None:
     """Look at your tables and write a commented leadscore.toml with a guess of what each column means."""
     from features.problem import Problem
     from pipelines.crm.guess import Unrecognised, guess
+    from pipelines.crm.vendors import ready, scheme
 
     if config.exists() and not force:
         raise Problem(f"{config} exists already: add --force to overwrite it, or --config to write another file.")
     try:
-        text, unrecognised = guess(source), ""
+        vendor = scheme(source)
+        text, unrecognised = ready(vendor) if vendor else guess(Path(source)), ""
     except Unrecognised as nothing:
         text, unrecognised = nothing.text, str(nothing)
     try:
@@ -94,8 +96,17 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
 
 @app.command()
-def extract(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def extract(
+    config: ConfigOption = DEFAULT_CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Connect, look at the first page of every table, and write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Read the company's tables, refuse what is malformed with a reason, and keep the rest."""
+    if dry_run:
+        from pipelines.rehearsal import rehearse_extract
+
+        _finish(rehearse_extract(_settings(config), datetime.now(UTC).replace(tzinfo=None)), as_json)
+        return
     _prepare(_settings(config).home_folder)
     from pipelines.extract import extract as flow
 
@@ -155,8 +166,24 @@ def review(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None,
 
 
 @app.command()
+def writeback(
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_of: NightOption = None,
+    outcome: OutcomeOption = None,
+    again: Annotated[bool, typer.Option("--again", help="Also send the rows that the CRM refused on this night.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand a night's scores back to the CRM; a row once sent is not sent again, and an interrupted run goes on with the rest."""
+    _prepare(_settings(config).home_folder)
+    from pipelines.writeback import writeback as flow
+
+    _finish(flow(config, _day(as_of), outcome, again, dry_run), as_json)
+
+
+@app.command()
 def nightly(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
-    """What the schedule runs every night: extract, score, review."""
+    """What the schedule runs every night: extract, score, review, and write back where a CRM is named."""
     _prepare(_settings(config).home_folder)
     from pipelines.nightly import nightly as flow
 
@@ -299,11 +326,13 @@ def _in_words(rows: dict[str, Any]) -> str:
 
 
 def _finish(report: Any, as_json: bool, refused_is_fine: bool = False) -> None:
-    """Show a report to a person or a machine, and leave with 3 when it says that something was refused."""
+    """Show a report to a person or a machine, and leave with 1 when it says that the rest failed, with 3 when something was refused."""
     from pipelines.progress import settle
 
     settle()
     typer.echo(json.dumps(report.to_dict(), default=str) if as_json else report.text())
+    if report.failed:
+        raise typer.Exit(1)
     if report.refused and not refused_is_fine:
         raise typer.Exit(3)
 

@@ -1,4 +1,4 @@
-"""`nightly`: what the schedule runs. Extract, score, review, in one process."""
+"""`nightly`: what the schedule runs. Extract, score, review and, where a CRM is named, write back, in one process."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from pathlib import Path
 
 from prefect import flow
 
+from features.problem import Problem
 from pipelines.extract import extract
 from pipelines.report import Report
 from pipelines.review import review
 from pipelines.score import score
+from pipelines.settings import read_settings
+from pipelines.writeback import writeback
 
 
 @flow(name="nightly")
 def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None) -> Report:
     """Leave sales a fresh list, or yesterday's untouched list and a red run.
 
-    Any step that fails stops the night before it publishes anything, so that readers see the old night or the new one.
+    Any step that fails stops the night before it publishes anything, so that readers see the old night or the new one. Once the list is there, a CRM
+    that does not take the scores is said, and takes nothing away.
 
     Parameters
     ----------
@@ -25,11 +29,22 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None) -
     extracted = extract(config)
     scored = score(config, outcome=outcome)
     reviewed = review(config, outcome)
+    written = hand_back(config, outcome)
     return Report(
         "nightly",
-        {**extracted.facts, **scored.facts, **reviewed.facts},
+        {**extracted.facts, **scored.facts, **reviewed.facts, **{f"written back: {fact}": value for fact, value in written.facts.items()}},
         scored.rows,
         # Each once: what a source without dates must say, every flow says.
-        tuple(dict.fromkeys((*extracted.notices, *scored.notices, *reviewed.notices))),
-        refused=extracted.refused or scored.refused,
+        tuple(dict.fromkeys((*extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
+        refused=extracted.refused or scored.refused or written.refused or written.failed,
     )
+
+
+def hand_back(config: Path, outcome: str | None) -> Report:
+    """The scores in the CRM, where one is named; what went wrong on the way there is a sentence of the report."""
+    if not read_settings(config).writeback.target:
+        return Report("writeback")
+    try:
+        return writeback(config, outcome=outcome)
+    except Problem as problem:
+        return Report("writeback", notices=(f"The scores were not written back, the list is there: {problem}",), refused=True)

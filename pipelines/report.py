@@ -22,6 +22,7 @@ class Report:
     rows : a table, one dictionary a row, shown under the facts.
     notices : sentences about what was refused, left out, or to be minded.
     refused : whether something was quarantined or refused; the command then leaves with 3.
+    failed : whether the rest could not be done; what was done stays, and the command leaves with 1.
 
     >>> print(Report("score", {"open leads": 2, "listed": 1}, notices=("1 lead has no owner.",)).text())
     score: open leads 2, listed 1
@@ -33,10 +34,12 @@ class Report:
     rows: tuple[dict[str, Any], ...] = ()
     notices: tuple[str, ...] = ()
     refused: bool = False
+    failed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """One JSON object."""
-        return {"flow": self.flow, **self.facts, "rows": list(self.rows), "notices": list(self.notices), "refused": self.refused}
+        told = {"flow": self.flow, **self.facts, "rows": list(self.rows), "notices": list(self.notices), "refused": self.refused}
+        return {**told, "failed": True} if self.failed else told
 
     def text(self) -> str:
         """Words for a person; whatever a name holds, a line stays a line and the terminal obeys none of it."""
@@ -60,6 +63,7 @@ def combined(reports: Mapping[str, Report]) -> Report:
         tuple({"outcome": name, **row} for name, one in reports.items() for row in one.rows),
         (*own, *shared),
         refused=any(one.refused for one in reports.values()),
+        failed=any(one.failed for one in reports.values()),
     )
 
 

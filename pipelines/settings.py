@@ -18,6 +18,7 @@ from features.problem import Problem
 from features.timeline import Timeline
 from pipelines.outcomerules import OutcomeRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words
+from pipelines.writebackrules import Writeback
 
 DEFAULT = "default"
 TableName = Literal["leads", "lead_changes", "activities", "deals", "accounts", "owners"]
@@ -108,7 +109,7 @@ class SourceTable(Section):
 
 
 class Source(Section):
-    """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, or a database URL.
+    """Where leads come from: a folder of CSV or Parquet files, a DuckDB or SQLite file, a database URL, "hubspot://" or "salesforce://".
 
     Parameters
     ----------
@@ -205,6 +206,7 @@ class Settings(Section):
     training: Training = Training()
     gate: GateRules = GateRules()
     list: ListRules = ListRules()
+    writeback: Writeback = Writeback()
     home: Path = Path(".leadscore")
     warehouse: str = ""
     tracking: str = ""

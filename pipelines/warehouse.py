@@ -63,6 +63,17 @@ _KEPT = {
         "newest_cursor": "TIMESTAMP",
     },
     "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
+    "writebacks": {
+        "outcome": "VARCHAR NOT NULL",
+        "as_of": "TIMESTAMP NOT NULL",
+        "target": "VARCHAR NOT NULL",
+        "lead_id": "VARCHAR NOT NULL",
+        "digest": "VARCHAR NOT NULL",
+        "state": "VARCHAR NOT NULL",
+        "reason": "VARCHAR",
+        '"at"': "TIMESTAMP",
+        "PRIMARY": "KEY (outcome, as_of, target, lead_id)",
+    },
     "notices": {"sentence": "VARCHAR"},
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
@@ -223,6 +234,11 @@ class Warehouse:
             self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
                 self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?, ?)", [outcome, as_of, *shift])
+
+    def newest_night(self, outcome: str = DEFAULT) -> datetime | None:
+        """The newest night that was scored; None before the first."""
+        found: datetime | None = self.raw.execute("SELECT max(as_of) FROM ledger WHERE outcome = ?", [outcome]).fetchall()[0][0]
+        return found
 
     def read_night(self, as_of: datetime, outcome: str = DEFAULT) -> pd.DataFrame:
         """One night of the ledger in the order of the ranks; empty when it was never scored."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -55,6 +55,15 @@ class CrmSource(Protocol):
         ------
         Problem : there is no such table, or it has no such cursor.
         """
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A source that can say how large it is without being read."""
+
+    def size(self, table: str) -> int | None:
+        """How many rows a table has; None where nobody says."""
         ...
 
 

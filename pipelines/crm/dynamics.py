@@ -236,12 +236,15 @@ def _batch(rows: Sequence[tuple[str, str]], boundary: str) -> bytes:
 def _answers(kind: str, body: bytes) -> list[tuple[int, str]]:
     """Status and words of every change set, in the order in which they were asked for; one that failed is answered without a set around it."""
     whole = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-    parts: list[Message] = [part for part in whole.get_payload() if isinstance(part, Message)] if whole.is_multipart() else []
-    return [_answer(next(iter(part.walk() if not part.is_multipart() else part.get_payload()))) for part in parts]  # type: ignore[arg-type]
+    return [_answer(part.get_payload(0) if part.is_multipart() else part) for part in _parts(whole)]
 
 
-def _answer(part: Message) -> tuple[int, str]:
-    content = part.get_payload(decode=True)
+def _parts(whole: Message) -> list[Message]:
+    return [part for part in whole.get_payload() if isinstance(part, Message)] if whole.is_multipart() else []
+
+
+def _answer(part: object) -> tuple[int, str]:
+    content = part.get_payload(decode=True) if isinstance(part, Message) else b""
     text = content if isinstance(content, bytes) else b""
     found = re.match(rb"\s*HTTP/\d\.\d (\d{3})", text)
     return (int(found[1]) if found else 500), _words(re.split(rb"\r?\n\r?\n", text, maxsplit=1)[-1])

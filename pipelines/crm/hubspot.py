@@ -76,16 +76,16 @@ _KINDS = {
 
 
 class HubSpot:
-    """A HubSpot account, read through its API."""
+    """A HubSpot account, read through its API.
 
-    def __init__(self, client: HubSpotClient) -> None:
-        self.client = client
+    Parameters
+    ----------
+    client : by default the account that the environment names.
+    """
+
+    def __init__(self, client: HubSpotClient | None = None) -> None:
+        self.client = client or HubSpotClient.from_environment()
         self._properties: Callable[[str], tuple[str, ...]] = cache(self._asked)
-
-    @classmethod
-    def from_environment(cls) -> HubSpot:
-        """See `HubSpotClient.from_environment`."""
-        return cls(HubSpotClient.from_environment())
 
     def tables(self) -> list[str]:
         """See `CrmSource`."""

@@ -44,6 +44,11 @@ class HubSpotTarget:
     def __init__(self, client: HubSpotClient, kind: str, fields: Mapping[str, str]) -> None:
         self.client, self.kind, self.fields = client, kind, dict(fields)
 
+    @classmethod
+    def from_environment(cls, kind: str, fields: Mapping[str, str]) -> HubSpotTarget:
+        """See `HubSpotClient.from_environment`."""
+        return cls(HubSpotClient.from_environment(), kind, fields)
+
     def prepare(self, may_create: bool) -> list[str]:
         """See `Target`. Properties are created in the group that every account has."""
         there = {str(one["name"]) for one in self.client.properties(self.kind)}
@@ -95,13 +100,11 @@ _SAID: dict[str, Callable[[Update], str]] = {
 def _refusals(asked: Sequence[str], answer: Record) -> list[Refusal]:
     """The rows that an answer does not count as taken. A row whose record was merged is taken under the id of the record that remains."""
     errors: list[dict[str, Any]] = answer.get("errors") or []
-    named = {
-        str(one): str(error.get("message") or error.get("category")) for error in errors for one in (error.get("context") or {}).get("ids") or []
-    }
+    told = [(str(error.get("message") or error.get("category")), (error.get("context") or {}).get("ids") or []) for error in errors]
+    named = {str(one): why for why, ids in told for one in ids}
     if errors and not named:
         taken = {str(record["id"]) for record in answer.get("results") or []}
-        why = "; ".join(str(error.get("message") or error.get("category")) for error in errors)
-        named = {one: why for one in asked if one not in taken}
+        named = {one: "; ".join(why for why, _ in told) for one in asked if one not in taken}
     return [Refusal(one, named[one]) for one in asked if one in named]
 
 

@@ -90,11 +90,16 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
     return Load(tuple(loaded), extracted_at, tuple(notices))
 
 
-def rehearse(settings: Settings, source: CrmSource, now: datetime) -> list[str]:
-    """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in ten; nothing is kept."""
+def rehearse(settings: Settings, source: CrmSource, now: datetime, most: int = _LOOKED_AT) -> list[str]:
+    """What would be refused of the first rows of every table, one sentence a reason, where that is more than one row in ten; nothing is kept.
+
+    Parameters
+    ----------
+    most : no further rows are asked for once so many are there; 1: the first page of each table, and no more.
+    """
     with tempfile.TemporaryDirectory() as place, Warehouse.open(f"{place}/rehearsal.duckdb") as warehouse:
         for name in (name for name in ORDER if name in settings.source.tables):
-            _Table(settings, source, warehouse, name, now).rehearse()
+            _Table(settings, source, warehouse, name, now).rehearse(most)
         return [f"Of the first rows of {sentence}" for sentence in warehouse.refusals(None)]
 
 
@@ -144,9 +149,9 @@ class _Table:
         late = self.lag.late if self.lag else None
         return Loaded(self.name, rows_in, clean, refused, rows_in - clean - refused, late, self._newest_cursor()), self._notices()
 
-    def rehearse(self) -> None:
+    def rehearse(self, most: int) -> None:
         """Read the first rows, and put into quarantine what is wrong with them by themselves."""
-        rejects = self._read(_LOOKED_AT)
+        rejects = self._read(most)
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE mapped AS {self.mapping.sql('raw_rows')}")
         self._refuse(rejects, [])
         if self._count("refused") <= self._count("raw_rows") * _USUAL:

@@ -14,6 +14,7 @@ from features.problem import Problem
 from pipelines.crm import csvfile
 from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor
 from pipelines.crm.mapping import quoted
+from pipelines.crm.vendors import open_vendor, scheme
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -22,12 +23,14 @@ _FILES = (".csv", ".tsv", ".txt", ".parquet")
 
 
 def open_source(location: str, encoding: str = "utf-8") -> CrmSource:
-    """The source at a place: a folder of files, a DuckDB or SQLite file, or a database URL.
+    """The source at a place: a folder of files, a DuckDB or SQLite file, a database URL, or a CRM that is reached through its API.
 
     Raises
     ------
     Problem : there is nothing there, or nothing that can be read.
     """
+    if vendor := scheme(location):
+        return open_vendor(vendor)
     if "://" in location:
         return _open_database(location)
     path = Path(location)
