@@ -47,20 +47,19 @@ _STAMPS = ("SystemModstamp", "CreatedDate")
 
 
 class Salesforce:
-    """One Salesforce as a source of rows."""
+    """One Salesforce as a source of rows.
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    Parameters
+    ----------
+    connection : by default to the Salesforce that the environment names, see `pipelines.crm.salesforceapi`.
 
-    @classmethod
-    def from_environment(cls) -> Salesforce:
-        """The Salesforce that the environment names, see `pipelines.crm.salesforceapi`.
+    Raises
+    ------
+    Problem : the environment does not say where Salesforce is, or who asks.
+    """
 
-        Raises
-        ------
-        Problem : the environment does not say where Salesforce is, or who asks.
-        """
-        return cls(Connection())
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection or Connection()
 
     def tables(self) -> list[str]:
         """See `CrmSource`. Every other object that can be queried is a table too, custom ones among them."""
@@ -134,12 +133,13 @@ class Salesforce:
     def _deal(self, record: Record) -> Record:
         """An opportunity and what it is to us. Won and closed are flags of its stage, whatever the company calls its stages.
 
-        It closed when its stage last changed; where Salesforce has not kept that, on its CloseDate, but never before it was there: that is a day that
-        a person types.
+        It closed when its stage last changed. Where Salesforce has not kept that, it is dated by its CloseDate, a day that a person types, but not
+        before it was there nor after it was last changed.
         """
-        lead = self._ties.lead_of_deal(record["Id"], str(record["CreatedDate"]))
+        stamp, created = str(record["SystemModstamp"]), str(record["CreatedDate"])
+        lead = self._ties.lead_of_deal(record["Id"], created)
         contact = self._ties.contact_of_deal(record["Id"])
-        closed = record.get("LastStageChangeDate") or max(filter(None, [record.get("CloseDate"), record["CreatedDate"]]))
+        closed = record.get("LastStageChangeDate") or _within(created, record.get("CloseDate"), stamp)
         return {
             **record,
             "lead_id": lead,
@@ -148,14 +148,14 @@ class Salesforce:
             "has_contact": contact is not None,
             "outcome": "won" if record["IsWon"] else "lost" if record["IsClosed"] else "open",
             "closed_at": closed if record["IsClosed"] else None,
-            "changed_at": max(str(record["SystemModstamp"]), self._ties.touched.get(record["Id"], "")),
+            "changed_at": max(stamp, self._ties.touched.get(record["Id"], "")),
         }
 
     def _changes(self, sobject: str, history: str, key: str, at: str | None) -> Iterator[list[Record]]:
         """Field history. Of a field that names another record Salesforce keeps two rows a change: those with ids are read."""
         named = {name for field in self._kinds(sobject).values() if field["type"] == "reference" for name in _names_of(field)}
         for records in self._plain(history, "CreatedDate", at):
-            kept = [record for record in records if record["Field"] not in named or record.get("DataType", "EntityId") == "EntityId"]
+            kept = [record for record in records if record["Field"] not in named or record.get("DataType") in (None, "EntityId")]
             yield [_long_ids(record, ("OldValue", "NewValue")) if record["Field"] in named else record for record in kept]
         fields = tuple(name for name in ("Status", "MasterRecordId") if name in self._kinds(sobject))
         gone = ("IsDeleted = true", *([f"SystemModstamp >= {at}"] if at else []))
@@ -192,10 +192,9 @@ class Salesforce:
             changed = max(stamp, _later(occurred))
         else:
             # A task closed before Salesforce kept when is dated by its day, but not before it was entered nor after it was last changed.
-            occurred = str(record.get("CompletedDateTime") or min(max(created, str(record.get("ActivityDate") or "")), stamp))
+            occurred = str(record.get("CompletedDateTime") or _within(created, record.get("ActivityDate"), stamp))
             changed = stamp
-        who = eighteen(record["WhoId"]) if record.get("WhoId") else None
-        lead, contact = self._ties.lead_of(who, occurred), contact_of(who)
+        lead, contact = self._whose(record, occurred)
         return {
             **_long_ids(record, ("WhoId", "WhatId", "OwnerId")),
             "kind": str(record.get("Type") or record.get(f"{sobject}Subtype") or sobject).lower(),
@@ -208,6 +207,13 @@ class Salesforce:
             "known_at": max(created, occurred),
             "changed_at": changed,
         }
+
+    def _whose(self, record: Record, occurred: str) -> tuple[str | None, str | None]:
+        """The lead and the contact of a task or an event: whom it names, else those of the deal that it names."""
+        who, what = (eighteen(str(record.get(name) or "")) for name in ("WhoId", "WhatId"))
+        if who:
+            return self._ties.lead_of(who, occurred), contact_of(who)
+        return self._ties.lead_of_deal(what, occurred), self._ties.contact_of_deal(what)
 
     @cached_property
     def _names(self) -> set[str]:
@@ -261,6 +267,11 @@ def _names_of(field: Record) -> list[str]:
 
 def _long_ids(record: Record, columns: Iterable[str]) -> Record:
     return {**record, **{column: eighteen(str(record[column])) for column in columns if record.get(column)}}
+
+
+def _within(first: str, day: object, last: str) -> str:
+    """A day as somebody typed it, but within what Salesforce itself noted."""
+    return min(max(first, str(day or "")), last)
 
 
 def _later(moment: str) -> str:

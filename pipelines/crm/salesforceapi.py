@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class Connection:
         Expired : the vendor has forgotten the query: after two days, when ten newer ones were open, or because the session that began it ended.
         """
         login = self._logins
-        path = following.removeprefix(f"/services/data/v{VERSION}/")
+        path = re.sub(r"^/services/data/v[\d.]+/", "", following)
 
         def send() -> Page:
             # A new session cannot go on with the pages of the one before.

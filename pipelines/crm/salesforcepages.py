@@ -16,7 +16,9 @@ from urllib.parse import quote_plus
 from pipelines.crm.base import Unreachable
 from pipelines.crm.salesforceapi import LONGEST_URL, Connection, Expired, Page, Record
 
-_WALKS, _STUCK = 3, 5
+_WALKS = 3
+# A page may come again, but not for ever: so many times the rows that there are, and a page of Salesforce's beside.
+_TIMES, _BESIDE = 3, 2_000
 # Of an encoded address: an id takes 18 signs, two quotes and a comma.
 _ID = 27
 
@@ -114,15 +116,15 @@ def _walk(connection: Connection, selection: Selection, fields: tuple[str, ...])
     what = f"read {selection.sobject}"
     page = connection.query(what, selection.soql(fields))
     last: Record | None = None
-    stuck = 0
+    most, received = _TIMES * page.total + _BESIDE, 0
     while True:
         yield page
-        stuck = 0 if page.records else stuck + 1
+        received += len(page.records) or 1
         last = page.records[-1] if page.records else last
         if page.following is None:
             return
-        if stuck > _STUCK:
-            raise Unreachable(f"Salesforce gave {stuck} pages of {selection.sobject} without a row and promised more: run again later.")
+        if received > most:
+            raise Unreachable(f"Salesforce gave rows of {selection.sobject} again and again, and never the last: run again later.")
         try:
             page = connection.more(what, page.following)
         except Expired:

@@ -16,6 +16,8 @@ from pipelines.crm.base import Unreachable
 from pipelines.crm.load import Load, load
 from pipelines.crm.salesforce import Salesforce
 from pipelines.crm.salesforceapi import Connection
+from pipelines.crm.tables import open_source
+from pipelines.rehearsal import rehearse_extract
 from pipelines.settings import Settings, read_settings
 from pipelines.warehouse import Warehouse
 from tests.pipelines.crm.vendors.salesforce import Answer, Vendor, at, error
@@ -69,13 +71,14 @@ def _see_whole(warehouse: Warehouse, vendor: Vendor) -> None:
     # Deal 30 is a later one of the contact that lead 0 became; 31 is of a contact that was never a lead, 32 of nobody, 33 is deleted.
     states = [*[(n, "won") for n in range(15)], *[(n, "lost") for n in range(15, 25)], *[(n, "open") for n in range(25, 31)]]
     # CloseDate is a day; it stands in where Salesforce did not keep when the stage changed.
-    closed = [(_day(60, 30) if n % 2 else datetime(2025, 3, 12)) if state != "open" else None for n, state in states]
+    closed = [(_day(60, 30) if n % 2 else datetime(2025, 3, 1)) if state != "open" else None for n, state in states]
     assert _rows(warehouse, "deal_id, lead_id, outcome, closed_at, amount", "deals") == [
         (deal(n), lead(0 if n == 30 else n), state, when, 100.25) for (n, state), when in zip(states, closed, strict=True)
     ]
     kinds = [
         (task(n), lead(n), "call" if n % 4 == 0 else "email", "in" if n % 4 == 0 else "out", _day(40, n) if n % 2 else _day(42)) for n in range(40)
     ]
+    kinds.append((task(44), lead(5), "offer", "out", _day(41)))
     events = [(event(n), lead(60 + n), "demo", "out", _day(45 + n)) for n in range(8)]
     assert _rows(warehouse, "activity_id, lead_id, kind, direction, occurred_at", "activities") == kinds + events
     changes = [(lead(30 + n), "status", "Open", "Working", _day(15, n)) for n in range(40)]
@@ -85,7 +88,7 @@ def _see_whole(warehouse: Warehouse, vendor: Vendor) -> None:
     assert _rows(warehouse, "owner_id, name", "owners") == [(user(0), "Rep 0"), (user(1), "Rep 1")]
 
 
-WHOLE = {"owners": (2, 2, 0, 0), "leads": (100, 100, 0, 0), "lead_changes": (43, 43, 0, 0), "activities": (48, 48, 0, 0), "deals": (31, 31, 0, 0)}
+WHOLE = {"owners": (2, 2, 0, 0), "leads": (100, 100, 0, 0), "lead_changes": (43, 43, 0, 0), "activities": (49, 49, 0, 0), "deals": (31, 31, 0, 0)}
 
 
 def _orders(order: Callable[[list[int]], list[int]]) -> Callable[[Vendor], None]:
@@ -169,7 +172,7 @@ def test_tables_and_columns_are_those_of_the_vendor(vendor: Vendor) -> None:
 def test_the_vendor_tells_how_many_rows_there_are(vendor: Vendor) -> None:
     source = _opened()
     # Events 8 and 9 are to come and a copy, tasks 40 and 41 open and a series.
-    assert [source.size(table) for table in ("Lead", "activities", "lead_changes")] == [100, 42 + 8, None]
+    assert [source.size(table) for table in ("Lead", "activities", "lead_changes")] == [100, 43 + 8, None]
 
 
 def test_fields_that_do_not_fit_into_one_address_are_read_in_parts(vendor: Vendor) -> None:
@@ -214,7 +217,7 @@ def test_the_next_read_brings_what_changed_and_nothing_else(vendor: Vendor, tmp_
             (deal(32), lead(5), "open", None),
         ]
         assert _rows(warehouse, "occurred_at", f"activities WHERE activity_id = '{event(8)}'") == [(_day(151),)]
-        assert [len(_rows(warehouse, "*", table)) for table in ("leads", "deals", "activities")] == [101, 32, 50]
+        assert [len(_rows(warehouse, "*", table)) for table in ("leads", "deals", "activities")] == [101, 32, 51]
 
 
 def test_a_row_that_changes_while_it_is_read_is_kept_as_it_is_now(vendor: Vendor, tmp_path: Path) -> None:
@@ -252,6 +255,69 @@ def test_rows_that_never_come_are_told_and_nothing_is_kept(vendor: Vendor, tmp_p
         assert not warehouse.has("leads")
 
 
+def test_a_vendor_that_never_comes_to_an_end_is_left(vendor: Vendor) -> None:
+    class Endless(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter([0, 1, *([2] * 2000)])
+
+    vendor.page = 24
+    vendor.orders["Lead"] = Endless
+    with pytest.raises(Unreachable, match="Salesforce gave rows of Lead again and again, and never the last: run again later"):
+        list(_opened().pieces("Lead"))
+
+
+@pytest.mark.parametrize(
+    ("dates", "closed"),
+    [
+        ({"LastStageChangeDate": at(60), "CloseDate": "2026-01-01"}, at(60)),
+        ({"CloseDate": "2025-02-20"}, "2025-02-20"),
+        ({"CloseDate": "2025-02-01"}, at(31)),
+        ({"CloseDate": "2026-01-01"}, at(61)),
+        ({"CloseDate": None}, at(31)),
+    ],
+    ids=["when its stage changed", "on its day", "not before it was made", "not after it was changed", "without a day"],
+)
+def test_when_a_deal_closed(vendor: Vendor, dates: dict[str, str | None], closed: str) -> None:
+    put(vendor, "Opportunity", deal(0), **{"LastStageChangeDate": None, "CreatedDate": at(31), "SystemModstamp": at(61), **dates})
+    deals = {row["Id"]: row for piece, _ in _opened().pieces("Opportunity") for row in piece.to_pylist()}
+    assert deals[deal(0)]["closed_at"] == closed
+    assert deals[deal(29)]["closed_at"] is None
+
+
+def test_a_task_is_dated_by_its_day_but_not_outside_of_its_record(vendor: Vendor) -> None:
+    for number, day in enumerate(["2025-01-01", "2025-02-15", "2026-01-01", None]):
+        put(vendor, "Task", task(number), ActivityDate=day, CompletedDateTime=None, CreatedDate=at(40), SystemModstamp=at(50))
+    tasks = {row["Id"]: row for piece, _ in _opened().pieces("activities") for row in piece.to_pylist()}
+    assert [tasks[task(number)]["occurred_at"] for number in range(4)] == [at(40), "2025-02-15", at(50), at(40)]
+    assert [tasks[task(number)]["known_at"] for number in range(4)] == [at(40), "2025-02-15", at(50), at(40)]
+
+
+def test_a_change_whose_kind_is_not_told_is_kept(vendor: Vendor) -> None:
+    for number in (40, 41):
+        put(vendor, "LeadHistory", history(number), DataType=None)
+    changes = [row for piece, _ in _opened().pieces("lead_changes") for row in piece.to_pylist() if row["Field"] == "Owner"]
+    assert [(row["OldValue"], row["NewValue"]) for row in changes] == [("Rep 1", "Rep 0"), (user(1), user(0))]
+
+
+def test_what_is_configured_runs_as_it_is_written(
+    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadscore: Callable[..., tuple[int, str, str]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert leadscore("init", "--from", "salesforce://")[0] == 0
+    assert (tmp_path / "leadscore.toml").read_bytes() == (EXAMPLES / "leadscore.toml").read_bytes()
+    assert leadscore("check") == (0, "leadscore.toml is fine: run `leadscore extract`, then `leadscore train`.\n", "")
+    assert isinstance(open_source("salesforce://"), Salesforce)
+    report = rehearse_extract(read_settings(tmp_path / "leadscore.toml"), NOW)
+    assert [(row["table"], row["rows"]) for row in report.rows] == [
+        ("leads", "100"),
+        ("lead_changes", "not told"),
+        ("activities", "51"),
+        ("deals", "34"),
+        ("owners", "2"),
+    ]
+    assert not report.refused
+
+
 def test_ids_of_fifteen_signs_are_the_same_records(vendor: Vendor) -> None:
     put(vendor, "Task", task(0), WhoId=contact(0)[:15])
     put(vendor, "OpportunityContactRole", role(0), ContactId=contact(0)[:15])
@@ -270,7 +336,7 @@ def test_contacts_may_be_the_leads(vendor: Vendor, tmp_path: Path) -> None:
             "owners": (2, 0),
             "leads": (31, 0),
             "lead_changes": (0, 0),
-            "activities": (30, 0),
+            "activities": (31, 0),
             "deals": (32, 0),
         }
         # The primary role's contact, though another role is older.

@@ -98,7 +98,7 @@ def test_what_the_environment_lacks_is_said(environment: dict[str, str], words: 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Problem, match=words):
-        Salesforce.from_environment()
+        Salesforce()
 
 
 def test_the_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor) -> None:

@@ -12,9 +12,11 @@ from features.problem import Problem
 from pipelines.crm.base import Unreachable
 from pipelines.crm.salesforceapi import Connection
 from pipelines.crm.salesforcetarget import FIELDS, SalesforceTarget
+from pipelines.crm.vendors import open_target, written_to
 from pipelines.crm.writeback import Refusal, Update
+from pipelines.writebackrules import Writeback
 from tests.pipelines.crm.vendors.salesforce import Answer, Record, Vendor, error
-from tests.pipelines.crm.vendors.salesforcecompany import contact, lead, reached
+from tests.pipelines.crm.vendors.salesforcecompany import account, contact, lead, reached
 
 NIGHT = datetime(2025, 6, 1, 2)
 OURS = ["leadscore_score__c", "leadscore_tier__c", "leadscore_rank__c", "leadscore_reasons__c", "leadscore_scored_at__c"]
@@ -139,6 +141,19 @@ def test_texts_are_cut_to_their_field_and_parts_may_be_left_out(vendor: Vendor) 
     shown = [[vendor.things["Lead"].records[lead(number)][name] for name in ("Why__c", "leadscore_trend__c")] for number in (40, 41)]
     assert shown == [["was active 2", "up"], ["was active 2", None]]
     assert _written(vendor, "Lead", lead(40))["leadscore_probability__c"] == 0.9346
+
+
+def test_what_is_configured_names_the_target_and_its_fields(vendor: Vendor) -> None:
+    rules = Writeback(target="salesforce", fields={"score": "Our_score__c", "tier": "", "trend": "leadscore_trend"})
+    kind, fields = written_to(rules, "renewal", "accounts", "default")
+    assert (kind, fields["score"], fields["rank"], "tier" in fields) == ("Account", "Our_score_renewal__c", "leadscore_rank_renewal", False)
+    target = open_target(rules, kind, fields)
+    assert target.prepare(may_create=True) == [
+        "Our_score_renewal__c",
+        *(f"leadscore_{part}_renewal__c" for part in ("rank", "reasons", "scored_at", "trend")),
+    ]
+    assert target.write([_update(account(0))]) == []
+    assert vendor.things["Account"].records[account(0)]["Our_score_renewal__c"] == 93
 
 
 def test_contacts_may_be_written_to(vendor: Vendor) -> None:

@@ -18,7 +18,7 @@ _FIELDS = {
     "Lead": "Id IsDeleted MasterRecordId LastName FirstName Salutation Name Company Address Email LeadSource Status OwnerId HasOptedOutOfEmail "
     "IsConverted ConvertedDate ConvertedAccountId ConvertedContactId ConvertedOpportunityId IsUnreadByOwner CreatedDate CreatedById LastModifiedDate "
     "LastModifiedById SystemModstamp LastActivityDate LastViewedDate LastReferencedDate PhotoUrl EmailBouncedReason EmailBouncedDate Staff__c",
-    "Contact": "Id IsDeleted MasterRecordId AccountId LastName FirstName Salutation Name Email OwnerId HasOptedOutOfEmail Title CreatedDate "
+    "Contact": "Id IsDeleted MasterRecordId AccountId LastName FirstName Salutation Name Email OwnerId HasOptedOutOfEmail LeadSource CreatedDate "
     "CreatedById LastModifiedDate LastModifiedById SystemModstamp LastActivityDate LastViewedDate LastReferencedDate PhotoUrl EmailBouncedReason "
     "EmailBouncedDate IsEmailBounced",
     "Account": "Id IsDeleted MasterRecordId Name Industry OwnerId CreatedDate CreatedById LastModifiedDate LastModifiedById SystemModstamp "
@@ -145,7 +145,7 @@ def _deals(vendor: Vendor) -> None:
         state = {"StageName": "Signed", "IsClosed": True, "IsWon": True} if number < 15 else {"StageName": "Gone", "IsClosed": True, "IsWon": False}
         state = state if number < 25 else {"StageName": "Closed Won soon", "IsClosed": False, "IsWon": False}
         moved = {"LastStageChangeDate": at(60, 30)} if number % 2 else {}
-        dates = {"CloseDate": "2025-03-12", "CreatedDate": at(31 if number < 30 else 80), "SystemModstamp": at(61, number // 10)}
+        dates = {"CloseDate": "2025-03-01", "CreatedDate": at(31 if number < 30 else 80), "SystemModstamp": at(61, number // 10)}
         put(vendor, "Opportunity", deal(number), Amount=100.25, AccountId=account(number % 5), OwnerId=user(0), **state, **moved, **dates)
         if number < 32:
             who = contact({30: 0, 31: 50}.get(number, number))
@@ -157,7 +157,7 @@ def _deals(vendor: Vendor) -> None:
 
 
 def _activities(vendor: Vendor) -> None:
-    """Forty finished tasks; then ones that are open, a series, deleted, of nobody. Ten events, one of them still to come, one a copy."""
+    """Forty finished tasks; then ones that are open, a series, deleted, of nobody, of a deal alone. Ten events, one still to come, one a copy."""
     for number in range(44):
         who = contact(number) if number < 30 else lead(number)
         kind = {"TaskSubtype": "Call", "CallType": "Inbound"} if number % 4 == 0 else {"TaskSubtype": "Email"}
@@ -167,6 +167,7 @@ def _activities(vendor: Vendor) -> None:
     put(vendor, "Task", task(41), IsRecurrence=True)
     put(vendor, "Task", task(42), IsDeleted=True)
     put(vendor, "Task", task(43), WhoId=None)
+    put(vendor, "Task", task(44), WhatId=deal(5), IsClosed=True, Type="Offer", CompletedDateTime=at(41), CreatedDate=at(41), SystemModstamp=at(50))
     for number in range(10):
         put(vendor, "Event", event(number), WhoId=lead(60 + number), StartDateTime=at(45 + number), Type="Demo", **_stamped(44))
     put(vendor, "Event", event(8), StartDateTime=at(160))
