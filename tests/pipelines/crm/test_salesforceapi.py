@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import requests
 
 from features.problem import Problem
 from pipelines.crm.base import Unreachable
@@ -31,7 +32,11 @@ def _opened(slept: list[float] | None = None) -> Salesforce:
     ("said", "kind", "words"),
     [
         (error(401, "INVALID_SESSION_ID", "Session CANARY-token-0 expired"), Problem, "renew SALESFORCE_CLIENT_SECRET and run again"),
-        (error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), Unreachable, "no API requests left for your company"),
+        (
+            error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded for CANARY-token-0."),
+            Unreachable,
+            "no API requests left for your company",
+        ),
         (error(403, "API_DISABLED_FOR_ORG", "API is not enabled for CANARY-token-0"), Problem, "give it that right"),
         (error(400, "MALFORMED_QUERY", "unexpected token: CANARY-consumer-secret"), Problem, "refused to read Lead"),
         (error(503, "SERVER_UNAVAILABLE", "CANARY-token-0"), Unreachable, "tried 6 times"),
@@ -111,9 +116,12 @@ def test_the_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor) -> None:
 
 
 def test_a_netrc_does_not_replace_the_token(vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n", encoding="utf-8")
+    (tmp_path / "netrc").write_text("machine example.my.salesforce.com login somebody password else\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert "Lead" in _opened().tables()
+    url = "https://example.my.salesforce.com"
+    with Connection()._session(url) as session:
+        sent = session.prepare_request(requests.Request("GET", url, headers={"Authorization": "Bearer ours"}))
+    assert sent.headers["Authorization"] == "Bearer ours"
 
 
 def test_without_the_client_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """A Salesforce on this machine: it keeps records, speaks the REST, Tooling and Composite API as documented, and fails when it is told to.
 
-It understands the queries that the product sends, not all of SOQL. Ids of a new session know nothing of the pages of the one before.
+It understands the queries that the product sends, not all of SOQL. A new session may not read on in the pages of the one before.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Vendor:
     def _paged(self, number: int, step: int) -> Answer:
         cursor, name = self._cursors[number], self._of[number]
         if cursor.login != self.login:
-            return error(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+            return error(401, "INVALID_SESSION_ID", "Session expired or invalid")
         # Only a query of several pages is disturbed: the small ones beside it are none that a cursor is needed for.
         if len(cursor.pages) > 2 and (name, step) in self.breaks:
             said = self.breaks.pop((name, step))()
