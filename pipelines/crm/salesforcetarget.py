@@ -79,7 +79,7 @@ class SalesforceTarget:
             )
         created = [(ours, _custom(self.fields[ours])) for ours in missing]
         for ours, name in created:
-            self.connection.create_field(self.kind, name, {**_SHAPES[ours], "description": "Written by leadscore every night.", "required": False})
+            self.connection.create_field(self.kind, name, {**_SHAPES[ours], "description": "Written by leadscore every night."})
         there = self._there(again=bool(created))
         closed = [theirs for theirs in self.fields.values() if not there.get(self._named(theirs, there), {}).get("updateable")]
         if closed:
