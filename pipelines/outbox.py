@@ -55,7 +55,7 @@ class Outbox:
                 ' newest AS (SELECT lead_id, arg_max(digest, ("at", as_of)) AS digest, arg_max(state, ("at", as_of)) AS state FROM told'
                 "  WHERE state <> 'refused' GROUP BY lead_id),"
                 " there AS (SELECT lead_id, digest FROM newest WHERE $5 AND state = 'sent')"
-                " SELECT lead_id, digest FROM asked ANTI JOIN tonight USING (lead_id, digest) ANTI JOIN there USING (lead_id, digest)",
+                " SELECT * FROM asked ANTI JOIN tonight USING (lead_id, digest) ANTI JOIN there USING (lead_id, digest) ORDER BY lead_id",
                 [self.outcome, self.target, self.as_of, states, self.only_changed],
             ).df()
             self.raw.unregister("asked")

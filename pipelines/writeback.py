@@ -54,6 +54,7 @@ def _has_room(settings: Settings) -> bool:
     return settings.writeback.target != "dynamics" or (settings.chosen == DEFAULT and settings.outcome.population == "leads")
 
 
+@task(cache_policy=NO_CACHE)
 def hand_back(settings: Settings, warehouse: Warehouse, as_of: date | None, again: bool, rehearsal: bool) -> Report:
     """One outcome's night: see `writeback`."""
     rules, chosen = settings.writeback, settings.chosen
@@ -75,7 +76,6 @@ def hand_back(settings: Settings, warehouse: Warehouse, as_of: date | None, agai
     return tell(written, rules.target, kind, created, day)
 
 
-@task(cache_policy=NO_CACHE)
 def send(settings: Settings, kind: str, fields: dict[str, str], updates: list[Update], outbox: Outbox) -> tuple[list[str], Written]:
     """See that the fields are there, then send what is due."""
     target = open_target(settings.writeback, kind, fields)

@@ -19,6 +19,7 @@ from email.message import Message
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
+from weakref import finalize
 
 import httpx
 
@@ -78,8 +79,9 @@ class DynamicsTarget:
             "scope": f"{url}/.default",
         }
         self._token = ""
-        # A redirect would take the token elsewhere, and the environment's proxies are the transport's business.
+        # A redirect would take the token elsewhere.
         self._http = httpx.Client(timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False)
+        finalize(self, self._http.close)
         self._login = Patience("Microsoft Entra ID", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, sleep=sleep)
         self._patience = Patience("Dynamics 365", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, renew=self._renew, sleep=sleep)
 
@@ -102,10 +104,6 @@ class DynamicsTarget:
             kind,
             fields,
         )
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
 
     def prepare(self, may_create: bool) -> list[str]:
         """See `Target`. The table is Microsoft's: nothing is ever created in it."""
