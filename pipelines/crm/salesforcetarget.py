@@ -81,7 +81,8 @@ class SalesforceTarget:
         for ours, name in created:
             self.connection.create_field(self.kind, name, {**_SHAPES[ours], "description": "Written by leadscore every night."})
         there = self._there(again=bool(created))
-        closed = [theirs for theirs in self.fields.values() if not there.get(self._named(theirs, there), {}).get("updateable")]
+        named = [self._named(theirs, there) for theirs in self.fields.values()]
+        closed = [str(there.get(name, {}).get("name", name)) for name in named if not there.get(name, {}).get("updateable")]
         if closed:
             raise Problem(self._locked(closed, "are there" if not created else "are there now"))
         return [name for _, name in created]

@@ -87,7 +87,7 @@ def test_a_field_that_is_there_and_hidden_wants_a_permission_set(vendor: Vendor,
 
 def test_a_new_field_is_hidden_until_somebody_shows_it(vendor: Vendor) -> None:
     vendor.shows_new_fields = False
-    with pytest.raises(Problem, match="The fields leadscore_score of Lead are there now in Salesforce, but may not be seen"):
+    with pytest.raises(Problem, match="The fields leadscore_score__c of Lead are there now in Salesforce, but may not be seen"):
         _target(score="leadscore_score").prepare(may_create=True)
     vendor.hidden.clear()
     assert _target(score="leadscore_score").prepare(may_create=False) == []
@@ -95,7 +95,7 @@ def test_a_new_field_is_hidden_until_somebody_shows_it(vendor: Vendor) -> None:
 
 def test_a_field_that_may_only_be_read_wants_one_too(vendor: Vendor) -> None:
     vendor.things["Lead"].fields["Staff__c"]["updateable"] = False
-    with pytest.raises(Problem, match="The fields staff__c of Lead are there in Salesforce, but may not be seen or edited"):
+    with pytest.raises(Problem, match="The fields Staff__c of Lead are there in Salesforce, but may not be seen or edited"):
         _target(score="staff__c").prepare(may_create=True)
 
 
