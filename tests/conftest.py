@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -103,6 +104,15 @@ def own_company(company: MadeUp, tmp_path: Path) -> MadeUp:
     folder = tmp_path / "own"
     shutil.copytree(company.folder, folder, symlinks=True)
     return MadeUp(folder, company.reports)
+
+
+@pytest.fixture
+def every_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """Whatever anybody logs: migrations of databases silence the loggers of all other programs."""
+    for name in list(logging.root.manager.loggerDict):
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+    caplog.set_level(logging.DEBUG)
+    return caplog
 
 
 @pytest.fixture

@@ -231,9 +231,8 @@ def _moved(said: Any, url: str) -> Any:
 
 @pytest.mark.parametrize("fault", [*PASSING, "401", "down", "429 for the day", "never lives"])
 def test_the_token_appears_nowhere(
-    fault: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    fault: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], every_log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level("DEBUG")
     said = ""
     with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
         try:
@@ -241,7 +240,7 @@ def test_the_token_appears_nowhere(
         except Problem as problem:
             said = "".join(traceback.format_exception(problem))
     out, err = capfd.readouterr()
-    assert TOKEN not in said + out + err + caplog.text
+    assert TOKEN not in said + out + err + every_log.text
     assert all(TOKEN.encode() not in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -196,12 +195,11 @@ def test_a_session_that_ends_between_batches_is_begun_anew(vendor: Vendor) -> No
     assert vendor.logins == 2
 
 
-def test_no_refusal_says_a_secret(vendor: Vendor, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    caplog.set_level(logging.DEBUG)
+def test_no_refusal_says_a_secret(vendor: Vendor, every_log: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     target = _target()
     target.prepare(may_create=True)
     said = [{"success": False, "errors": [{"statusCode": "X", "message": f"Bearer {vendor.token} CANARY-consumer-secret"}]}]
     vendor.instead = [lambda method, path: Answer(200, said)]
     assert target.write([_update(lead(40))]) == [Refusal(lead(40), "X: Bearer *** ***")]
-    assert "CANARY" not in caplog.text + "".join(capfd.readouterr())
-    assert "composite/sobjects" in caplog.text
+    assert "CANARY" not in every_log.text + "".join(capfd.readouterr())
+    assert "composite/sobjects" in every_log.text

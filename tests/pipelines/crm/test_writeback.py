@@ -161,7 +161,7 @@ def test_a_token_that_is_refused_amid_a_night_leaves_what_was_sent(warehouse: Wa
     assert _sent(warehouse, crm, _updates(5)) == Written(5, 2, 3, ())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     nights=st.lists(
         st.tuples(
