@@ -35,6 +35,9 @@ NightOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m
 BecauseOption = Annotated[str, typer.Option("--because", help="Why, in your own words; it stays in the audit trail.")]
 OutcomeOption = Annotated[str | None, typer.Option("--outcome", help="One outcome of your configuration by name; default: every one, in turn.")]
 OneOutcomeOption = Annotated[str, typer.Option("--outcome", help="Which outcome of your configuration, by name.")]
+LeadArgument = Annotated[str, typer.Argument(help="The lead's id.")]
+UntilOption = Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="The last day on which it holds.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who decides, as it will be shown.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
 _homes: list[Path] = []
 
@@ -221,6 +224,56 @@ def explain(
     from pipelines.story import tell
 
     _finish(tell(settings, lead, _day(as_of)), as_json)
+
+
+@app.command()
+def pin(
+    lead: LeadArgument,
+    until: UntilOption,
+    because: BecauseOption,
+    place: Annotated[int, typer.Option(help="Where on its owner's list it is to stand.", min=1)] = 1,
+    by: ByOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Give a lead a place on its owner's list by hand, until a day. Its score stays as it is, and nothing is learned from it."""
+    _decide(config, outcome, lead, place, until, because, by, as_json)
+
+
+@app.command()
+def drop(
+    lead: LeadArgument,
+    until: UntilOption,
+    because: BecauseOption,
+    by: ByOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Take a lead off the lists by hand, until a day. Its score stays as it is, and nothing is learned from it."""
+    _decide(config, outcome, lead, 0, until, because, by, as_json)
+
+
+@app.command()
+def release(
+    lead: LeadArgument,
+    because: BecauseOption = "",
+    by: ByOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    outcome: OneOutcomeOption = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Let the score decide again where a lead stands that was pinned or dropped."""
+    _decide(config, outcome, lead, None, datetime.max, because, by, as_json)
+
+
+def _decide(config: Path, outcome: str, lead: str, place: int | None, until: datetime, because: str, by: str, as_json: bool) -> None:
+    settings = _settings(config, outcome)
+    _prepare(settings.home_folder)
+    from pipelines.decisions import decide
+
+    _finish(decide(settings, lead, place, until.date(), because, by, datetime.now(UTC).replace(tzinfo=None)), as_json)
 
 
 @app.command()

@@ -208,12 +208,22 @@ def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.name,
         shown,
         (*_belief(company, champion), *company.warehouse.shift(night, settings.chosen)),
-        company.notices(),
+        (*_resting(shown), *company.notices()),
         words=settings.outcome.rule.words,
         as_of=night,
         chosen=settings.chosen,
         crm_link=settings.delivery.crm_link,
     )
+
+
+def _resting(shown: pd.DataFrame) -> tuple[str, ...]:
+    """Who is left out of the calls, and why, as one sentence."""
+    counts = shown["left_out"].fillna("").loc[lambda why: why != ""].value_counts()
+    # By hand each has words of its own.
+    by_rule = counts[~counts.index.str.startswith("off the list")]
+    said = [f"{times:,} {why}" for why, times in sorted(by_rule.items(), key=lambda one: (-one[1], one[0]))]
+    said += [f"{counts.sum() - by_rule.sum():,} off the list by hand"] * bool(counts.sum() > by_rule.sum())
+    return (f"Left out of the calls today: {'; '.join(said)}.",) if said else ()
 
 
 def _belief(company: Company, champion: Champion) -> tuple[str, ...]:

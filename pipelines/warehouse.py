@@ -322,6 +322,12 @@ class Warehouse:
         ).fetchall()
         return {lead for (lead,) in found}
 
+    def knows(self, lead_id: str) -> bool:
+        """Whether the last extract has a lead, or an account, of that id."""
+        tables = [table for table in ("leads", "accounts") if self.has(table)]
+        keys = [("lead_id" if table == "leads" else "account_id", table) for table in tables]
+        return any(self.raw.execute(f"SELECT count(*) FROM {table} WHERE {key} = ?", [lead_id]).fetchall()[0][0] for key, table in keys)
+
     def decide(self, lead_id: str, place: int | None, until: date, because: str, given_by: str, given_at: datetime, outcome: str = DEFAULT) -> None:
         """Remember what a person decided about a lead; the newest decision holds.
 

@@ -13,6 +13,8 @@ from features.outcome import WORDS, Words
 from pipelines.deliveryrules import LEAD_ID
 from pipelines.settings import DEFAULT
 
+_LATER = {"left_out": "", "by_hand": "", "selection_probability": None, "fit": None, "engagement": None, "grade": "", "qualified": None}
+
 
 @dataclass(frozen=True)
 class Night:
@@ -22,7 +24,8 @@ class Night:
     ----------
     day : the local day the night is named after.
     leads : in the order of rank: lead_id, name, company, owner_id, owner, probability, score, tier, rank, owner_rank, listed, explored,
-        expected_value, change, reasons (list of dictionaries), history (list of [day, probability]).
+        expected_value, change, reasons (list of dictionaries), history (list of [day, probability]); where they are known, left_out, by_hand,
+        selection_probability, grade, fit, engagement, qualified.
     outcome, words : its name, and how it is said.
     belief : sentences on how far to believe the scores.
     notices : sentences on what was refused, left out or spread.
@@ -44,6 +47,12 @@ class Night:
     as_of: datetime | None = None
     chosen: str = DEFAULT
     crm_link: str = ""
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """The leads, with blanks for what nights of an earlier version do not say."""
+        absent = {name: value for name, value in _LATER.items() if name not in self.leads}
+        return self.leads.assign(**absent)
 
     @property
     def chance(self) -> str:

@@ -1,6 +1,6 @@
 "use strict";
 // The list of a day. What a company wrote enters as data and leaves as text: every node is made by hand, none from markup.
-const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST] = Array(14).keys();
+const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST, OUT, HAND, GRADE, QUALIFIED] = Array(18).keys();
 const COLUMNS = {rank: RANK, lead: NAME, owner: OWNER, p: P, change: CHANGE, value: VALUE};
 const STARTS_WITH_THE_MOST = [P, CHANGE, VALUE];
 const SIZE = 50;
@@ -44,7 +44,7 @@ function matching(owner, tier, find) {
   const found = finds(find);
   return data.leads.filter(lead =>
     (owner === "" || lead[OWNER] === +owner)
-    && (tier === "" || (tier === "listed" ? lead[LISTED] : lead[TIER] === tier))
+    && (tier === "" || (tier === "listed" ? lead[LISTED] : tier === "out" ? lead[OUT] : tier === "qualified" ? lead[QUALIFIED] : lead[TIER] === tier))
     && found(lead));
 }
 
@@ -82,7 +82,7 @@ function drawHead() {
     fact(of.expected.toFixed(1), noun + " expected among the " + (of.calls === 1 ? who : who + "s") + " listed for today"),
     fact(number(of.open), (of.open === 1 ? one : those) + " scored"),
     fact((100 * of.rate).toFixed(1) + " %", "average probability of all " + (owner ? "of these" : "of them")));
-  const what = tier === "listed" ? "calls today" : tier === "" ? "all " + those : "tier " + tier;
+  const what = {listed: "calls today", "": "all " + those, out: "left out today", qualified: "qualified"}[tier] || "tier " + tier;
   $("whose").replaceChildren(el("bdi", "", owner ? said(owner) : "Everybody"), ": " + what + (find ? ", “" + find + "”" : ""));
   $("count").textContent = counted(shown.length, who);
   $("team").hidden = Boolean(owner || find || tier !== "listed" || data.owners.length < 2);
@@ -141,7 +141,8 @@ function cell(cls, head, ...children) {
 function rowOf(lead) {
   const button = el("button", "link", label(lead));
   button.setAttribute("aria-expanded", "false");
-  const who = cell("lead", "", button, ...(lead[RANDOM] ? [" ", el("span", "pick", "random pick")] : []), el("div", "company", lead[COMPANY]));
+  const marks = [...(lead[RANDOM] ? ["random pick"] : []), ...(lead[HAND] ? ["by hand"] : []), ...(lead[OUT] ? ["left out"] : [])];
+  const who = cell("lead", "", button, ...marks.flatMap(mark => [" ", el("span", "pick", mark)]), el("div", "company", lead[COMPANY]));
   if (lead[RANDOM]) who.querySelector(".pick").title = "Added at random, whatever its score, to measure what scoring brings.";
   const rank = cell("rank", "", number(chosen() ? lead[OWN] : lead[RANK]), " ", el("span", "tier " + lead[TIER], lead[TIER]));
   const row = el("tr", "lead",
@@ -173,7 +174,7 @@ function nobody() {
   const words = el("td");
   words.colSpan = 7;
   if (tier !== "" && mine) {
-    const among = tier === "listed" ? "today's calls" : "tier " + tier;
+    const among = {listed: "today's calls", out: "those left out", qualified: "those qualified"}[tier] || "tier " + tier;
     words.append(`None among ${among}${of}; ${number(mine)} among all ${those}${of}.`, show(mine, false));
   } else if (owner && all) {
     words.append(`None among the ${those}${of}; ${number(all)} among everybody's.`, show(all, true));
@@ -206,9 +207,10 @@ function toggle(lead, row, button) {
 
 function more(lead) {
   const about = el("dl", "about"), owner = data.owners[lead[OWNER]];
+  const known = [["Left out", lead[OUT]], ["By hand", lead[HAND]], ["Grade", lead[GRADE] + (lead[QUALIFIED] ? "; qualified" : "")]];
   const tier = lead[RANDOM] ? "random pick: added whatever its score" : lead[LISTED] ? "A: call today" : lead[TIER];
   const place = `${number(lead[OWN])} of ${number(owner.open)} ` + (owner.name ? "of " + owner.name : "without an owner");
-  for (const [what, value] of [["Lead", lead[ID]], ["Tier", tier], ["Place", `${place}, ${number(lead[RANK])} of ${number(data.everybody.open)} in all`]])
+  for (const [what, value] of [["Lead", lead[ID]], ["Tier", tier], ["Place", `${place}, ${number(lead[RANK])} of ${number(data.everybody.open)} in all`], ...known.filter(([, value]) => value)])
     about.append(el("dt", "", what), el("dd", "", value));
   const past = lead[PAST].map(([day, p]) => [data.days[day], p]);
   const history = past.length > 1 ? chart(past) : el("div", "", "Scored for the first time.");

@@ -28,7 +28,7 @@ def page(night: Night) -> bytes:
     The same night gives the same bytes. Everything that came from the company is data, never markup: it enters as JSON whose "<", ">" and "&"
     are escaped, and is shown as text; beyond that, the page's own policy lets nothing run but the script it was made with, and nothing be fetched.
     """
-    shown = night.leads[night.leads["listed"].to_numpy(dtype=bool) | (np.arange(len(night.leads)) < _LIMIT)]
+    shown = night.complete[night.leads["listed"].to_numpy(dtype=bool) | (np.arange(len(night.leads)) < _LIMIT)]
     owners = sorted({str(owner) for owner in night.leads["owner"]}, key=_naturally)
     style, script = _part("page.css"), _part("page.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -97,6 +97,10 @@ def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
             int(lead.explored),
             [[words.setdefault(str(reason["words"]), len(words)), reason["contribution"]] for reason in lead.reasons],
             [[days.setdefault(str(day), len(days)), round(p, 4)] for day, p in lead.history],
+            "" if pd.isna(lead.left_out) else lead.left_out,
+            "" if pd.isna(lead.by_hand) else lead.by_hand,
+            "" if pd.isna(lead.fit) else f"{lead.grade}: fit {lead.fit:.0f}, engagement {lead.engagement:.0f}",
+            int(lead.qualified is not None and bool(lead.qualified)),
         ]
         for lead in shown.itertuples(index=False)
     ]

@@ -25,6 +25,13 @@ _COLUMNS = (
     "for",
     "against",
     "model",
+    "selection_probability",
+    "left_out",
+    "by_hand",
+    "grade",
+    "fit",
+    "engagement",
+    "qualified",
 )
 # A cell begins where the text does; and where Excel splits lines at another sign than the comma, as most of Europe's does, after that sign too.
 _BLANK = '[" \u00a0\ufeff]*'
@@ -42,7 +49,7 @@ def inert(text: object) -> object:
 
 def sheet(night: Night) -> bytes:
     """The whole night in the order of rank, UTF-8 with a byte order mark so that Excel reads names right; the same night, the same bytes."""
-    leads = night.leads
+    leads = night.complete
     flat = leads.assign(
         **{
             "for": [said(reasons, 1) for reasons in leads["reasons"]],

@@ -60,14 +60,16 @@ def test_a_place_that_cannot_be_read_is_all_there_is_to_say(folder: Path, locati
         (
             {"columns": {"naem": "source"}},
             "leads: columns names 'naem', which is no column of ours; "
-            "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed, do_not_contact, merged_into, merged_at.",
+            "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, "
+            "status, unsubscribed, do_not_contact, merged_into, merged_at.",
         ),
         ({"ignore": ["geheim"]}, "leads: ignore names 'geheim', which leads.csv does not have."),
         *(
             (
                 {key: {"naem": value}},
                 f"leads: {key} names 'naem', which is no column of ours; "
-                "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, status, unsubscribed, do_not_contact, merged_into, merged_at.",
+                "it has lead_id, created_at, known_at, account_id, owner_id, email, name, company, "
+                "status, unsubscribed, do_not_contact, merged_into, merged_at.",
             )
             for key, value in {
                 "values": {"a": "b"},

@@ -43,7 +43,7 @@ def test_a_click_on_a_head_sorts_by_it_and_another_turns_it_round(show: Open) ->
 def test_owner_tier_and_search_narrow_the_list_together(show: Open) -> None:
     tab = all_open(show(night()))
     assert tab.locator("#owner option").all_inner_texts() == ["Everybody", "ann", "bob", "cleo"]
-    tiers = ["Today's calls", "All open leads", "Tier B", "Tier C", "Tier D", "Tier E"]
+    tiers = ["Today's calls", "All open leads", "Tier B", "Tier C", "Tier D", "Tier E", "Qualified", "Left out today"]
     assert tab.locator("#tier option").all_inner_texts() == tiers
     tab.select_option("#owner", label="bob")
     assert shown(tab) == names([lead for lead in LEADS if lead["owner"] == "bob"])

@@ -59,6 +59,9 @@ def _night(*leads: dict[str, Any]) -> Night:
     return Night("Northwind", "EUR", date(2025, 1, 2), 90, "first purchase", pd.DataFrame([{**LEAD, **lead} for lead in leads]))
 
 
+LATER = ["selection_probability", "left_out", "by_hand", "grade", "fit", "engagement", "qualified"]
+
+
 def _read(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
 
@@ -69,11 +72,26 @@ def test_a_lead_is_a_line_that_excel_reads_right() -> None:
     assert content.startswith(b"\xef\xbb\xbfrank,owner,")
     assert content.endswith(b"\r\n")
     header, line = _read(content)
-    assert header == [*HEADER, "for", "against", "model"]
+    assert header == [*HEADER, "for", "against", "model", *LATER]
     assert line == [
         *["1", "Ann", "1", "A", "L1", "Zoë Zorn", "Acme, Inc.", "0.1235", "12", "1234.57", "-0.0123", "True", "False"],
         *["opened 3 e-mails; source: web", "came in 90 days ago", "boosted trees"],
+        *[""] * 7,
     ]
+
+
+def test_whether_it_may_be_called_and_what_marketing_thinks_of_it_stand_at_the_end() -> None:
+    known = {
+        "selection_probability": 0.25,
+        "left_out": "unsubscribed",
+        "by_hand": "=ann",
+        "grade": "A1",
+        "fit": 62,
+        "engagement": 71,
+        "qualified": True,
+    }
+    (line,) = _read(sheet(_night(known)))[1:]
+    assert line[-7:] == ["0.25", "unsubscribed", "'=ann", "A1", "62", "71", "True"]
 
 
 def test_the_whole_night_is_there_in_the_order_of_rank() -> None:

@@ -1,0 +1,40 @@
+"""What people decide about a lead by hand: shown as theirs, kept apart from the score, and never learned from."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from features.problem import Problem
+from pipelines.report import Report
+from pipelines.settings import Settings
+from pipelines.warehouse import Warehouse
+
+
+def decide(settings: Settings, lead: str, place: int | None, until: date, because: str, by: str, now: datetime) -> Report:
+    """Keep a decision for the lists from the next night on, until the day that it names.
+
+    To the business: a rep who knows better has the last word, and everybody sees whose word it was, why, and for how long. It is no label: whom
+    somebody puts first is called first, and would teach a model only that.
+
+    Parameters
+    ----------
+    place : where on its owner's list the lead is to stand; 0: nowhere; None: where its score puts it.
+    until : the last day on which the decision holds.
+    because, by : why, and whose word it is.
+    now : when it is given; of two decisions the newest holds.
+
+    Raises
+    ------
+    Problem : there is no such lead, no reason, or the day is over.
+    """
+    if place is not None and not because.strip():
+        raise Problem("A decision needs a reason, which everybody sees beside it: add --because.")
+    if until < now.date():
+        raise Problem(f"The decision would hold until {until}, which is over: name a later day with --until.")
+    with Warehouse.open(settings.warehouse_url) as warehouse, warehouse.transaction():
+        if not warehouse.knows(lead):
+            raise Problem(f"There is no lead {lead} in the last extract: check the id, or run `leadscore extract` first.")
+        warehouse.decide(lead, place, until, because.strip(), by.strip(), now, settings.chosen)
+    what = "its score decides" if place is None else "off the lists" if place == 0 else f"place {place} of its owner's list"
+    facts = {"lead": lead, "decision": what, **({} if place is None else {"until": str(until)})}
+    return Report("decision", facts, (), ("It shows from the next night that is scored.",))
