@@ -71,6 +71,8 @@ function choose() {
 const chosen = () => $("owner").value === "" ? null : data.owners[$("owner").value];
 const said = owner => owner.name || "nobody";
 
+const span = of => of.low === of.high ? number(of.low) : number(of.low) + " to " + number(of.high);
+
 function fact(value, words) {
   return el("li", "", el("b", "", value), el("span", "", words));
 }
@@ -79,7 +81,7 @@ function drawHead() {
   const owner = chosen(), of = owner || data.everybody, tier = $("tier").value, find = $("find").value.trim();
   $("facts").replaceChildren(
     fact(number(of.calls), (of.calls === 1 ? who : who + "s") + " to call today"),
-    fact(of.expected.toFixed(1), noun + " expected among the " + (of.calls === 1 ? who : who + "s") + " listed for today"),
+    fact(of.expected.toFixed(1), noun + " expected among the " + (of.calls === 1 ? who : who + "s") + " listed for today, " + span(of) + " in 8 of 10 cases"),
     fact(number(of.open), (of.open === 1 ? one : those) + " scored"),
     fact((100 * of.rate).toFixed(1) + " %", "average probability of all " + (owner ? "of these" : "of them")));
   const what = {listed: "calls today", "": "all " + those, out: "left out today", qualified: "qualified"}[tier] || "tier " + tier;
@@ -97,7 +99,7 @@ function drawTeam() {
     button.onclick = () => { $("owner").value = at; toAddress(); };
     const best = data.leads[owner.best];
     return el("tr", "",
-      el("td", "", button), el("td", "n", number(owner.calls)), el("td", "n", owner.expected.toFixed(1)),
+      el("td", "", button), el("td", "n", number(owner.calls)), el("td", "n", owner.expected.toFixed(1), " ", el("span", "grey", "(" + span(owner) + ")")),
       el("td", "bars", meter(owner.expected / (most || 1))),
       el("td", "", ...(best ? [label(best), " ", el("span", "company", best[COMPANY]), " ", el("span", "grey", percent(best[P]))] : ["–"])));
   }));

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from models.forecast import between
 from pipelines.delivery.night import Night
 
 _HERE = Path(__file__).parent
@@ -125,9 +126,12 @@ def _sums(leads: pd.DataFrame) -> dict[str, float]:
     """What the cards and the manager's table say of some leads; conversions are expected of the listed ones."""
     listed = leads["listed"].to_numpy(dtype=bool)
     probability = leads["probability"].to_numpy()
+    low, high = between(probability[listed])
     return {
         "calls": int(listed.sum()),
         "expected": round(float(probability[listed].sum()), 4),
+        "low": low,
+        "high": high,
         "open": len(leads),
         "rate": round(float(probability.mean()), 4),
     }

@@ -48,7 +48,11 @@ def test_a_list_of_who_leaves_never_speaks_of_who_buys(show: Open) -> None:
     assert tab.title() == "Northwind: customers to call, Sunday, 01 June 2025"
     assert tab.inner_text("h1") == "Northwind: who is likely to leave"
     assert tab.inner_text(".when") == "Sunday, 01 June 2025. Probability to leave within 90 days."
-    assert facts(tab)[:3] == ["12 customers to call today", "6.5 losses expected among the customers listed for today", "60 customers scored"]
+    assert facts(tab)[:3] == [
+        "12 customers to call today",
+        "6.5 losses expected among the customers listed for today, 4 to 9 in 8 of 10 cases",
+        "60 customers scored",
+    ]
     tab.locator("summary").click()
     assert "20 % means: of 100 customers like it, about 20 leave within 90 days. It speaks of many such customers" in tab.inner_text(".belief")
     all_of_them = tab.locator("#tier option").all_inner_texts()[1]
@@ -67,14 +71,14 @@ def test_the_facts_are_those_of_whoever_is_chosen(show: Open) -> None:
     tab = show(night())
     assert facts(tab) == [
         "12 leads to call today",
-        "6.5 conversions expected among the leads listed for today",
+        "6.5 conversions expected among the leads listed for today, 4 to 9 in 8 of 10 cases",
         "60 open leads scored",
         "30.5 % average probability of all of them",
     ]
     tab.select_option("#owner", label="ann")
     assert facts(tab) == [
         "4 leads to call today",
-        "2.1 conversions expected among the leads listed for today",
+        "2.1 conversions expected among the leads listed for today, 1 to 3 in 8 of 10 cases",
         "20 open leads scored",
         "29.5 % average probability of all of these",
     ]
@@ -83,7 +87,7 @@ def test_the_facts_are_those_of_whoever_is_chosen(show: Open) -> None:
 def test_one_lead_is_a_lead(show: Open) -> None:
     tab = show(night(LEADS[:1]))
     assert tab.inner_text("#count") == "1 lead"
-    assert facts(tab)[:2] == ["1 lead to call today", "0.6 conversions expected among the lead listed for today"]
+    assert facts(tab)[:2] == ["1 lead to call today", "0.6 conversions expected among the lead listed for today, 0 to 1 in 8 of 10 cases"]
     assert facts(tab)[2] == "1 open lead scored"
 
 

@@ -30,11 +30,13 @@ def test_a_rep_counts_ones_own_list(show: Open) -> None:
 def test_a_manager_sees_the_team_and_goes_from_a_name_to_its_list(show: Open) -> None:
     tab = show(night())
     assert _team(tab) == [
-        ["bob", "4", "2.2", "", "lead 07 firm 1 60 %"],
-        ["cleo", "4", "2.2", "", "lead 14 firm 2 59 %"],
-        ["ann", "4", "2.1", "", "lead 21 firm 3 58 %"],
+        ["bob", "4", "2.2 (1 to 3)", "", "lead 07 firm 1 60 %"],
+        ["cleo", "4", "2.2 (1 to 3)", "", "lead 14 firm 2 59 %"],
+        ["ann", "4", "2.1 (1 to 3)", "", "lead 21 firm 3 58 %"],
     ]
-    assert "Expected conversions: among the leads listed for today, within 90 days." in tab.inner_text("#team")
+    assert "Expected conversions: among the leads listed for today, within 90 days; in brackets, between what and what in 8 of 10" in tab.inner_text(
+        "#team"
+    )
     tab.get_by_role("button", name="cleo").click()
     assert shown(tab) == names([lead for lead in LEADS[:12] if lead["owner"] == "cleo"])
     # A table of the team is in the way of whoever looks for one owner, one tier or one lead.
@@ -51,4 +53,4 @@ def test_a_large_team_shows_its_first_five_until_asked_for_all(show: Open) -> No
     tab = show(night(owners))
     assert [row[0] for row in _team(tab)] == ["Rep 0", "Rep 1", "Rep 2", "Rep 3", "Rep 4"]
     tab.get_by_role("button", name="Show all 7 owners").click()
-    assert _team(tab)[5:] == [["Rep 5", "1", "0.6", "", "lead 42 firm 1 55 %"], ["Rep 6", "0", "0.0", "", "–"]]
+    assert _team(tab)[5:] == [["Rep 5", "1", "0.6 (0 to 1)", "", "lead 42 firm 1 55 %"], ["Rep 6", "0", "0.0 (0)", "", "–"]]
