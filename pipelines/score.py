@@ -29,6 +29,7 @@ from pipelines.delivery.night import Night
 from pipelines.delivery.page import page
 from pipelines.delivery.sheet import sheet
 from pipelines.delivery.workbook import workbooks
+from pipelines.nextstep import next_steps
 from pipelines.post import Posted, post
 from pipelines.progress import step
 from pipelines.registry import registry_of
@@ -132,11 +133,14 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
     scorer, settings = champion.scorer, company.settings
     with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
         ranked = rank(_scores(company, scorer, known, night), company.capacities(), company.list_rules(), settings.training.seed, night)
+    with step("Asking what would change it"):
+        steps = next_steps(company, scorer, ranked.loc[ranked["listed"], "lead_id"].tolist(), night)
     before = company.warehouse.last_probabilities(night, settings.chosen)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
         as_of=night,
         change=ranked["probability"] - ranked["lead_id"].map(before),
+        next_step=ranked["lead_id"].map(steps).astype(object),
         model_name=scorer.name,
         model_version=champion.version,
         features_digest=digest,

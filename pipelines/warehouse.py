@@ -50,6 +50,7 @@ _LEDGER = {
     "engagement": "INTEGER",
     "grade": "VARCHAR",
     "qualified": "BOOLEAN",
+    "next_step": "VARCHAR",
 }
 _KEPT = {
     "ledger": {**_LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},

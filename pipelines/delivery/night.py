@@ -13,7 +13,16 @@ from features.outcome import WORDS, Words
 from pipelines.deliveryrules import LEAD_ID
 from pipelines.settings import DEFAULT
 
-_LATER = {"left_out": "", "by_hand": "", "selection_probability": None, "fit": None, "engagement": None, "grade": "", "qualified": None}
+_LATER = {
+    "left_out": "",
+    "by_hand": "",
+    "selection_probability": None,
+    "fit": None,
+    "engagement": None,
+    "grade": "",
+    "qualified": None,
+    "next_step": "",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Night:
     day : the local day the night is named after.
     leads : in the order of rank: lead_id, name, company, owner_id, owner, probability, score, tier, rank, owner_rank, listed, explored,
         expected_value, change, reasons (list of dictionaries), history (list of [day, probability]); where they are known, left_out, by_hand,
-        selection_probability, grade, fit, engagement, qualified.
+        selection_probability, grade, fit, engagement, qualified, next_step.
     outcome, words : its name, and how it is said.
     belief : sentences on how far to believe the scores.
     notices : sentences on what was refused, left out or spread.

@@ -1,6 +1,6 @@
 "use strict";
 // The list of a day. What a company wrote enters as data and leaves as text: every node is made by hand, none from markup.
-const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST, OUT, HAND, GRADE, QUALIFIED] = Array(18).keys();
+const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST, OUT, HAND, GRADE, QUALIFIED, STEP] = Array(19).keys();
 const COLUMNS = {rank: RANK, lead: NAME, owner: OWNER, p: P, change: CHANGE, value: VALUE};
 const STARTS_WITH_THE_MOST = [P, CHANGE, VALUE];
 const SIZE = 50;
@@ -209,7 +209,7 @@ function toggle(lead, row, button) {
 
 function more(lead) {
   const about = el("dl", "about"), owner = data.owners[lead[OWNER]];
-  const known = [["Left out", lead[OUT]], ["By hand", lead[HAND]], ["Grade", lead[GRADE] + (lead[QUALIFIED] ? "; qualified" : "")]];
+  const known = [["Left out", lead[OUT]], ["By hand", lead[HAND]], ["Grade", lead[GRADE] + (lead[QUALIFIED] ? "; qualified" : "")], ["What would change it", lead[STEP]]];
   const tier = lead[RANDOM] ? "random pick: added whatever its score" : lead[LISTED] ? "A: call today" : lead[TIER];
   const place = `${number(lead[OWN])} of ${number(owner.open)} ` + (owner.name ? "of " + owner.name : "without an owner");
   for (const [what, value] of [["Lead", lead[ID]], ["Tier", tier], ["Place", `${place}, ${number(lead[RANK])} of ${number(data.everybody.open)} in all`], ...known.filter(([, value]) => value)])

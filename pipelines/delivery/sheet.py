@@ -32,6 +32,7 @@ _COLUMNS = (
     "fit",
     "engagement",
     "qualified",
+    "next_step",
 )
 # A cell begins where the text does; and where Excel splits lines at another sign than the comma, as most of Europe's does, after that sign too.
 _BLANK = '[" \u00a0\ufeff]*'

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Page]
 PLAIN: dict[str, Any] = {"left_out": "", "by_hand": None, "grade": "B2", "fit": 50, "engagement": 50, "qualified": False}
-HOT = {**LEADS[0], **PLAIN, "grade": "A1", "fit": 62, "engagement": 71, "qualified": True}
+HOT = {**LEADS[0], **PLAIN, "grade": "A1", "fit": 62, "engagement": 71, "qualified": True, "next_step": "one more call"}
 OUT = {**LEADS[12], **PLAIN, "left_out": "unsubscribed"}
 PINNED = {**LEADS[1], **PLAIN, "by_hand": "place 1 by ann until 2025-07-01: met at the fair"}
 NIGHT = night([HOT, PINNED, OUT, *({**lead, **PLAIN} for lead in LEADS[2:12])])
@@ -42,7 +42,9 @@ def test_what_a_person_decided_is_shown_as_theirs(show: Open) -> None:
 
 def test_marketing_sees_the_grid_and_whom_it_hands_over(show: Open) -> None:
     tab = all_open(show(NIGHT))
-    assert _told(tab, HOT["name"])["Grade"] == "A1: fit 62, engagement 71; qualified"
+    told = _told(tab, HOT["name"])
+    assert told["Grade"] == "A1: fit 62, engagement 71; qualified"
+    assert told["What would change it"] == "one more call"
     tab.select_option("#tier", label="Qualified")
     assert shown(tab) == [HOT["name"]]
 
