@@ -26,6 +26,7 @@ from models.race import Learned, learn, racers_of
 OURS = "ours"
 BLOCKS = 12
 """Times that somebody learns as time goes on."""
+RACES_EVERY = 3
 Speaker = Callable[[pd.DataFrame, pd.DataFrame], Said]
 _Score = Callable[[pd.DataFrame], Floats]
 
@@ -115,7 +116,8 @@ def _peer(name: str, static: Terms, prequential: Terms) -> Contestant:
 
 
 class Ours:
-    """The product: at first the whole race with search, backtest and calibration, as `leadscore train` runs it; then the one it chose learns again.
+    """The product: the whole race with search, backtest and calibration, as `leadscore train` runs it; then the one it chose learns again, until the
+    next race, so that it races as often as the peers learn.
 
     All of it is counted as learning, the intervals of the backtest's figures included.
     """
@@ -123,6 +125,7 @@ class Ours:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._chosen: Learned | None = None
+        self._fits = 0
 
     def __call__(self, past: pd.DataFrame, later: pd.DataFrame) -> Said:
         """Learn, and speak of later nights."""
@@ -130,7 +133,8 @@ class Ours:
 
     def _learned(self, past: pd.DataFrame) -> _Score:
         study, training = self._case.study, self._case.settings.training
-        if self._chosen is None:
+        self._fits += 1
+        if self._chosen is None or self._fits % RACES_EVERY == 1:
             until = pd.Timestamp(ripe(past)["as_of"].max()).to_pydatetime() + study.plan.timeline.gap
             self._chosen = learn(past, study.features, study.plan, until, seed=training.seed, k=training.folds, trials=training.trials)
             return self._chosen.scorer.log_odds
