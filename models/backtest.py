@@ -84,7 +84,7 @@ def _unfit(fold: Fold, taught: Mapping[int, int]) -> str:
     """
     if fold.number not in taught:
         return "has too few leads of either outcome in its past or its test to be judged"
-    if taught[fold.number] < _TEACHERS <= max(taught.values()):
+    if taught[fold.number] < min(_TEACHERS, max(taught.values()) / 2):
         return f"is not judged, for only {taught[fold.number]} leads had converted by then, of whom nothing lasting is learned"
     return ""
 
@@ -173,8 +173,8 @@ def run(
     frame : examples, see `features.examples.training`.
     racers : name -> a function that learns (examples as known then, features) and returns something with `log_odds(frame)`.
 
-    A fold by whose first night fewer than 100 leads had converted judges nobody, as long as a later one can: who is best there is who is boldest or
-    most timid, and not who will be best.
+    A fold by whose first night fewer than 100 leads had converted, and not half as many as by the richest one's, judges nobody: who is best there is
+    who happens to be bold or timid, and not who will be best.
 
     Raises
     ------
