@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 # Before anything is imported that reads them. One thread a test process: two of them share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +22,9 @@ os.environ.pop("LEADSCORE_WAREHOUSE", None)
 os.environ.pop("LEADSCORE_CONFIG", None)
 
 LEADS, SEED, DAYS = 1_500, 7, 600
+# How long an example takes says how busy the machine is, and nothing of the program.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,10 @@ def own_company(company: MadeUp, tmp_path: Path) -> MadeUp:
 
 @pytest.fixture
 def every_log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """Whatever anybody logs: migrations of databases silence the loggers of all other programs."""
+    """Whatever anybody logs: other programs silence loggers that are not theirs, by every means there is."""
     for name in list(logging.root.manager.loggerDict):
-        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        for what, heard in {"disabled": False, "level": logging.NOTSET, "propagate": True}.items():
+            monkeypatch.setattr(logging.getLogger(name), what, heard)
     caplog.set_level(logging.DEBUG)
     return caplog
 

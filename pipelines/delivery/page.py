@@ -101,7 +101,7 @@ def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
             "" if pd.isna(lead.left_out) else lead.left_out,
             "" if pd.isna(lead.by_hand) else lead.by_hand,
             "" if pd.isna(lead.fit) else f"{lead.grade}: fit {lead.fit:.0f}, engagement {lead.engagement:.0f}",
-            int(lead.qualified is not None and bool(lead.qualified)),
+            0 if pd.isna(lead.qualified) else int(lead.qualified),
             "" if pd.isna(lead.next_step) else lead.next_step,
         ]
         for lead in shown.itertuples(index=False)

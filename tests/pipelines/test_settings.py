@@ -100,7 +100,7 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
         segment_by="",
         seed=7,
     )
-    assert read.list == ListRules(capacity=25, explore=0.0, hour=2)
+    assert read.list == ListRules(capacity=25, explore=0.05, hold=0.1, boost=0.5, rest_days=1.0, per_account=3, route=True, hour=2)
 
 
 def test_places_are_read_from_beside_the_file_wherever_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

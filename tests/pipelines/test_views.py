@@ -33,7 +33,7 @@ def test_tonight_is_the_newest_night_of_each_outcome_with_reasons_in_words(tmp_p
         words = "SELECT reasons_for, reasons_against, reasons FROM tonight WHERE lead_id = 'L1'"
         told, against, stored = warehouse.raw.execute(words).fetchall()[0]
         assert (told, against) == ("opened 3 e-mails; source: web", "came in 90 days ago")
-        assert stored.startswith('[{"field": "opens", "words": "opened 3 e-mails"')
+        assert stored.startswith('[{"field":"opens","words":"opened 3 e-mails"')
 
 
 def test_lists_are_the_listed_leads_of_every_night(tmp_path: Path) -> None:
