@@ -12,7 +12,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
@@ -76,7 +76,7 @@ class Patience:
 
     vendor: str
     token: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     setback: Callable[[Exception], Setback | None]
     renew: Callable[[], None] | None = None
     tries: int = 6

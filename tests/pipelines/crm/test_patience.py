@@ -170,6 +170,10 @@ def test_an_unexpected_error_is_raised_without_the_secret() -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_what_is_printed_of_it_holds_no_secret() -> None:
+    assert SECRET not in repr(_patience(_Clock()))
+
+
 @given(before=st.text(), after=st.text(), secret=st.text(min_size=4, alphabet=st.characters(exclude_characters="*")))
 def test_redacted_leaves_nothing(before: str, after: str, secret: str) -> None:
     assert secret not in redacted(before + secret + after, [secret])
