@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Feature
-from features.labels import as_known, customers, ripe
+from features.labels import as_known, ripe
 from features.problem import Problem
 from features.timeline import Timeline
 from models.metrics import Judged
@@ -26,7 +26,6 @@ from models.metrics import Judged
 Floats = NDArray[np.float64]
 QUARTERS = 4
 _FEWEST = 5
-_TEACHERS = 100
 Fit = Callable[[pd.DataFrame, Sequence[Feature]], Any]
 
 
@@ -66,27 +65,8 @@ class Fold:
         answered = ripe(frame)
         return answered[((answered["as_of"] >= self.first) & (answered["as_of"] <= self.last)).to_numpy() & self._judged(answered)]
 
-    def judges(self, frame: pd.DataFrame) -> bool:
-        """Whether there is enough of either outcome to learn from and to be judged by."""
-        sides = [part["converted"].astype(bool) == side for part in (ripe(self.past(frame)), self.test(frame)) for side in (True, False)]
-        return min(int(side.sum()) for side in sides) >= _FEWEST
-
     def _judged(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         return quarter_of(frame["lead_id"]) == self.number % QUARTERS
-
-
-def _unfit(fold: Fold, taught: Mapping[int, int]) -> str:
-    """Why a fold judges nobody; "" where it does.
-
-    Parameters
-    ----------
-    taught : of every fold that can judge, how many leads had converted by then.
-    """
-    if fold.number not in taught:
-        return "has too few leads of either outcome in its past or its test to be judged"
-    if taught[fold.number] < min(_TEACHERS, max(taught.values()) / 2):
-        return f"is not judged, for only {taught[fold.number]} leads had converted by then, of whom nothing lasting is learned"
-    return ""
 
 
 def folds(nights: Sequence[pd.Timestamp], timeline: Timeline, k: int) -> list[Fold]:
@@ -173,9 +153,6 @@ def run(
     frame : examples, see `features.examples.training`.
     racers : name -> a function that learns (examples as known then, features) and returns something with `log_odds(frame)`.
 
-    A fold by whose first night fewer than 100 leads had converted, and not half as many as by the richest one's, judges nobody: who is best there is
-    who happens to be bold or timid, and not who will be best.
-
     Raises
     ------
     Problem : no fold can be judged.
@@ -185,12 +162,12 @@ def run(
     models: dict[str, list[Any]] = {name: [] for name in racers}
     kept, skipped = [], []
     every = folds(list(ripe(frame)["as_of"].unique()), timeline, k)
-    taught = {fold.number: customers(ripe(fold.past(frame))) for fold in every if fold.judges(frame)}
     for fold in every:
-        if why := _unfit(fold, taught):
-            skipped.append(f"The fold from {fold.first:%Y-%m-%d} {why}.")
-            continue
         past, test = fold.past(frame), fold.test(frame)
+        sides = [part["converted"].astype(bool) == side for part in (ripe(past), test) for side in (True, False)]
+        if min(int(side.sum()) for side in sides) < _FEWEST:
+            skipped.append(f"The fold from {fold.first:%Y-%m-%d} has too few leads of either outcome in its past or its test to be judged.")
+            continue
         for number, (name, fit) in enumerate(racers.items()):
             tell((fold.number + number / len(racers)) / len(every), f"fold {fold.number + 1} of {len(every)}, {name}")
             models[name].append(fit(past, features))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -170,23 +169,6 @@ def test_every_fold_that_is_left_out_is_said() -> None:
     assert found.skipped == (said.format(cut[0].first), said.format(cut[1].first))
     assert set(found.rows["fold"]) == {2, 3}
     assert len(racer.pasts) == 2
-
-
-def test_a_fold_by_which_hardly_anybody_had_converted_judges_nobody_while_a_later_one_can() -> None:
-    many = _examples(leads=800)
-    cut = folds(_weeks(40), LINE, 4)
-    # 200 leads convert at all; 40 of them, and nobody else, on nights that the first fold may learn from.
-    early = many["as_of"] <= cut[0].learn_until
-    many["converted"] &= ~early | (many["lead_id"].str[1:].astype(int) < 160)
-    found = run(many, NOTHING, LINE, {"one": Remembers()}, 4, _silent)
-    assert found.folds == tuple(cut[1:])
-    (said,) = found.skipped
-    assert re.fullmatch(
-        f"The fold from {cut[0].first:%Y-%m-%d} is not judged, for only [23]\\d leads had converted by then, of whom nothing lasting is learned\\.",
-        said,
-    )
-    # Of a small company every fold that can judge does.
-    assert run(_examples(), NOTHING, LINE, {"one": Remembers()}, 4, _silent).skipped == ()
 
 
 def test_when_no_fold_can_be_judged_the_first_reason_is_told() -> None:
