@@ -225,8 +225,8 @@ def _resting(shown: pd.DataFrame) -> tuple[str, ...]:
     counts = shown["left_out"].fillna("").loc[lambda why: why != ""].value_counts()
     # By hand each has words of its own.
     by_rule = counts[~counts.index.str.startswith("off the list")]
-    said = [f"{times:,} {why}" for why, times in sorted(by_rule.items(), key=lambda one: (-one[1], one[0]))]
-    said += [f"{counts.sum() - by_rule.sum():,} off the list by hand"] * bool(counts.sum() > by_rule.sum())
+    said = [f"{times:,}: {why}" for why, times in sorted(by_rule.items(), key=lambda one: (-one[1], one[0]))]
+    said += [f"{counts.sum() - by_rule.sum():,}: off the list by hand"] * bool(counts.sum() > by_rule.sum())
     return (f"Left out of the calls today: {'; '.join(said)}.",) if said else ()
 
 
