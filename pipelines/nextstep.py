@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -19,7 +17,7 @@ from pipelines.company import Company
 _SMALLEST = 0.05
 
 
-def next_steps(company: Company, scorer: Scorer, leads: Sequence[str], night: datetime) -> pd.Series:
+def next_steps(company: Company, scorer: Scorer, known: pd.DataFrame, night: datetime) -> pd.Series:
     """For each of some leads the first kind of touch, the usual ones first, with which its score would be higher; in words, missing where none is.
 
     To the business: a hint, and no promise. The model is asked what it would say had the lead got one more touch just now. Who got more touches in
@@ -27,31 +25,24 @@ def next_steps(company: Company, scorer: Scorer, leads: Sequence[str], night: da
 
     Parameters
     ----------
-    leads : who is called tonight.
+    known : the snapshot of the night, of who is called.
 
     Returns
     -------
     By lead id.
     """
-    keys = company.nights(night)
-    spine = population(company.crm, keys, scorer.plan)
-    spine = spine.filter(spine.lead_id.isin(list(leads))).cache()
-    if not leads or not (kinds := touches(company.crm)):
+    if known.empty or not (kinds := touches(company.crm)):
         return pd.Series(dtype=object)
-    before = _scored(company, scorer, spine)
+    spine = population(company.crm, company.nights(night), scorer.plan)
+    spine = spine.filter(spine.lead_id.isin(known["lead_id"].tolist())).cache()
+    before = pd.Series(scorer.log_odds(known), index=known["lead_id"])
     words = pd.Series(None, index=before.index, dtype=object)
     for kind in kinds:
-        after = _scored(company, scorer, spine, kind)
-        more = words.isna() & (after - before >= _SMALLEST)
-        words[more] = [_said(kind, old, new) for old, new in zip(before[more], after[more], strict=True)]
+        more = examples.described(with_one_more(company.crm, spine, kind), spine, scorer.plan).execute()
+        after = pd.Series(scorer.log_odds(more), index=more["lead_id"]).reindex(before.index)
+        higher = words.isna() & (after - before >= _SMALLEST)
+        words[higher] = [_said(kind, old, new) for old, new in zip(before[higher], after[higher], strict=True)]
     return words.dropna()
-
-
-def _scored(company: Company, scorer: Scorer, spine: ir.Table, kind: str | None = None) -> pd.Series:
-    """The log-odds of every lead, as it stands or with one more touch."""
-    crm = company.crm if kind is None else with_one_more(company.crm, spine, kind)
-    known = examples.described(crm, spine, scorer.plan).execute().sort_values("lead_id", ignore_index=True)
-    return pd.Series(scorer.log_odds(known), index=known["lead_id"])
 
 
 def _said(kind: str, before: float, after: float) -> str:

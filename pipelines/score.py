@@ -134,7 +134,7 @@ def rank_leads(company: Company, champion: Champion, known: pd.DataFrame, night:
     with step(f"Scoring {len(known):,} {settings.outcome.rule.words.those}"):
         ranked = rank(_scores(company, scorer, known, night), company.capacities(), company.list_rules(), settings.training.seed, night)
     with step("Asking what would change it"):
-        steps = next_steps(company, scorer, ranked.loc[ranked["listed"], "lead_id"].tolist(), night)
+        steps = next_steps(company, scorer, known[known["lead_id"].isin(ranked.loc[ranked["listed"], "lead_id"])], night)
     before = company.warehouse.last_probabilities(night, settings.chosen)
     digest = sha256(pd.util.hash_pandas_object(known, index=False).to_numpy().tobytes()).hexdigest()[:16]
     return ranked.assign(
