@@ -27,6 +27,7 @@ OURS = "ours"
 BLOCKS = 12
 """Times that somebody learns as time goes on."""
 RACES_EVERY = 3
+"""Of how many times the product races once: four races, as the peers learn four times."""
 Speaker = Callable[[pd.DataFrame, pd.DataFrame], Said]
 _Score = Callable[[pd.DataFrame], Floats]
 

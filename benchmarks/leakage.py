@@ -10,7 +10,6 @@ in for every closed deal and a third of the open ones.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import tell
+from benchmarks.results import say, tell
 from features.adversary import adversary
 from features.finding import METHODS, Finding
 from features.labels import ripe
@@ -65,7 +64,7 @@ def simulated(seed: int, harder: bool) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         name = "simulated, harder" if harder else "simulated"
-        _say(f"{name}, seed {seed}")
+        say(f"{name}, seed {seed}")
         simulate(folder, leads=LEADS, seed=seed)
         if harder:
             plant(folder, seed)
@@ -74,7 +73,7 @@ def simulated(seed: int, harder: bool) -> Iterator[dict[str, Any]]:
 
 def published(name: str) -> Iterator[dict[str, Any]]:
     """Every method on a real company."""
-    _say(name)
+    say(name)
     with tempfile.TemporaryDirectory() as place:
         yield from _told(name, None, *screened(_settings(name).model_copy(update={"home": Path(place)})))
 
@@ -149,10 +148,6 @@ def _told(data: str, seed: int | None, findings: list[Finding], fields: set[str]
             "missed": ", ".join(sorted(traps - accused)) if method == "all" else "",
             "wrongly": ", ".join(sorted(accused & honest)),
         }
-
-
-def _say(words: str) -> None:
-    print(f"  {words} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ for the terms, `benchmarks.contest` for the rules. It takes about an hour on two
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 from benchmarks.companies import REAL, SIMULATED, Case, real, simulated
 from benchmarks.contest import FIGURES, JUDGED_BY, MODES, Contest, Entry, hold
 from benchmarks.contestants import contestants
-from benchmarks.results import figures, keep, tell
+from benchmarks.results import figures, keep, say, tell
 from benchmarks.verdict import costs, verdicts
 from features.problem import Problem
 
@@ -54,7 +53,7 @@ def cases(missing: list[str]) -> Iterator[Case]:
     """The companies asked for, one after the other; those that are not there are noted as missing."""
     for name in DATA:
         for make in [partial(simulated, seed, LEADS) for seed in SEEDS] if name == SIMULATED else [partial(real, name)]:
-            _say(f"{name}: building its examples")
+            say(f"{name}: building its examples")
             try:
                 case = make()
             except Problem as problem:
@@ -64,7 +63,7 @@ def cases(missing: list[str]) -> Iterator[Case]:
 
 
 def _held(case: Case, mode: str) -> Contest:
-    return hold(case, mode, contestants(BUDGET), lambda words: _say(f"{case.data}, seed {case.seed}, {mode}: {words}"))
+    return hold(case, mode, contestants(BUDGET), lambda words: say(f"{case.data}, seed {case.seed}, {mode}: {words}"))
 
 
 def row(contest: Contest, entry: Entry) -> dict[str, Any]:
@@ -94,10 +93,6 @@ def brief(row: dict[str, Any]) -> dict[str, Any]:
         elif not name.endswith(("_low", "_high")):
             cells[name] = "" if value is None else value
     return cells
-
-
-def _say(words: str) -> None:
-    print(f"  {words} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

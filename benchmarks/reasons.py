@@ -11,14 +11,13 @@ Ours: what every feature adds, exactly, and the reasons in words. Theirs: what e
 from __future__ import annotations
 
 import os
-import sys
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import keep, tell
+from benchmarks.results import keep, say, tell
 from features.feature import Feature
 from models.reasons import Yardstick, fields, reasons
 from models.trees import BoostedModel, fit_boosted
@@ -32,7 +31,7 @@ def main() -> None:
     """Print a row for each way, and how many times as fast ours is."""
     features = [Feature(f"n{at}", "number", f"field {at // 2}", f"field {at // 2} was {{value}}") for at in range(FEATURES)]
     night = _leads(LEADS, 8)
-    _say("growing the trees")
+    say("growing the trees")
     model = fit_boosted(_leads(_EXAMPLES, 7), features, bags=3)
     rows = [_ours(model, night, features), _theirs(model, night)]
     keep("reasons", rows)
@@ -49,7 +48,7 @@ def _leads(leads: int, seed: int) -> pd.DataFrame:
 
 
 def _ours(model: BoostedModel, night: pd.DataFrame, features: list[Feature]) -> dict[str, Any]:
-    _say("ours")
+    say("ours")
     began = perf_counter()
     contributions = model.contributions(night)
     told = reasons(contributions, night, features, Yardstick({feature.name: 4.0 for feature in features}))
@@ -59,7 +58,7 @@ def _ours(model: BoostedModel, night: pd.DataFrame, features: list[Feature]) -> 
 
 
 def _theirs(model: BoostedModel, night: pd.DataFrame) -> dict[str, Any]:
-    _say("LightGBM's pred_contrib")
+    say("LightGBM's pred_contrib")
     odds, seconds, error = model.log_odds(night), 0.0, 0.0
     values = model.encoder.transform(night)
     # In pieces, so that it is not short of memory.
@@ -83,10 +82,6 @@ def _row(way: str, model: BoostedModel, night: pd.DataFrame, seconds: float, err
         "most_off": float(f"{error:.1e}"),
         "reasons": told,
     }
-
-
-def _say(words: str) -> None:
-    print(f"  {words} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

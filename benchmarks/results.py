@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ def keep(name: str, rows: list[dict[str, Any]]) -> Path:
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     return path
+
+
+def say(words: str) -> None:
+    """What is being done, to whoever waits; the table alone goes to standard output."""
+    print(f"  {words} ...", file=sys.stderr, flush=True)
 
 
 def figures(found: dict[str, Estimate], names: Sequence[str], suffix: str = "") -> dict[str, float]:

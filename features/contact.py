@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.crm import Crm
-from features.history import closing_known
+from features.outcome import Outcome, purchases
 from features.plan import Plan
 
 
@@ -28,8 +28,9 @@ def contact(crm: Crm, spine: ir.Table, plan: Plan) -> ir.Table:
     keys = spine.select("lead_id", "as_of")
     wishes = crm.leads.select("unsubscribed", "do_not_contact", wishing="lead_id")
     joined = keys.left_join(wishes, keys.lead_id == wishes.wishing)
-    bought = crm.deals.select("outcome", buyer="lead_id", closing=closing_known(crm.deals))
-    won = keys.join(bought, [keys.lead_id == bought.buyer, bought.outcome == "won", bought.closing < keys.as_of])
+    # Whatever the outcome counts, who has bought anything is a customer.
+    bought = purchases(crm, Outcome()).select(buyer="lead_id", known="known_at")
+    won = keys.join(bought, [keys.lead_id == bought.buyer, bought.known < keys.as_of])
     customers = won.group_by("lead_id", "as_of").agg(deals=won.count())
     known = joined.left_join(customers, ["lead_id", "as_of"])
     customer = ibis.literal(False) if plan.outcome.of_customers else known.deals.fill_null(0) > 0

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from features.problem import Problem
-from pipelines.section import Section
+from pipelines.section import ENVIRONMENT, Section, looked_up
 
 LEAD_ID = "{lead_id}"
-ENVIRONMENT = "env:"
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}"
 _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
@@ -113,7 +110,7 @@ class Mail(Section):
         ------
         Problem : an environment variable is not set.
         """
-        return (_looked_up("user", self.user), _looked_up("password", self.password)) if self.user else None
+        return (looked_up("[delivery.mail] user", self.user), looked_up("[delivery.mail] password", self.password)) if self.user else None
 
 
 class Delivery(Section):
@@ -133,12 +130,3 @@ class Delivery(Section):
         if link and not (LEAD_ID in link and _LINK.fullmatch(link.replace(LEAD_ID, "1"))):
             raise ValueError(f"'{link[:80]}' is no address of a record such as 'https://crm.example/leads/{LEAD_ID}'")
         return link
-
-
-def _looked_up(setting: str, value: str) -> str:
-    if not value.startswith(ENVIRONMENT):
-        return value
-    name = value.removeprefix(ENVIRONMENT)
-    if name not in os.environ:
-        raise Problem(f"[delivery.mail] {setting} names the environment variable {name}, which is not set: export it and run again.")
-    return os.environ[name]

@@ -10,6 +10,7 @@ import pandas as pd
 from features import examples
 from features.population import population
 from features.whatif import touches, with_one_more
+from models.calibration import sigmoid
 from models.scorer import Scorer
 from pipelines.company import Company
 
@@ -46,5 +47,5 @@ def next_steps(company: Company, scorer: Scorer, known: pd.DataFrame, night: dat
 
 
 def _said(kind: str, before: float, after: float) -> str:
-    old, new = (f"{100 / (1 + np.exp(-odds)):.0f} %" for odds in (before, after))
+    old, new = (f"{100 * p:.0f} %" for p in sigmoid(np.array([before, after])))
     return f"leads like it with one more {kind} from us scored {new} rather than {old}; what went together, not what follows"

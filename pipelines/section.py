@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,7 @@ from features.problem import Problem
 Share = Annotated[float, Field(ge=0, le=1)]
 # A century: longer than any record, and short enough for every clock.
 LONGEST = 36_500
+ENVIRONMENT = "env:"
 Days = Annotated[int, Field(ge=1, le=LONGEST)]
 
 # What a validator calls a tuple is a list to whoever writes TOML.
@@ -30,6 +32,24 @@ class Section(BaseModel):
     """A part of leadscore.toml: frozen, and refusing keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+def looked_up(setting: str, value: str) -> str:
+    """A setting that may be "env:NAME", so that what is secret stays out of the file.
+
+    Raises
+    ------
+    Problem : the environment variable is not set.
+
+    >>> looked_up("[source] location", "crm.duckdb")
+    'crm.duckdb'
+    """
+    if not value.startswith(ENVIRONMENT):
+        return value
+    name = value.removeprefix(ENVIRONMENT)
+    if name not in os.environ:
+        raise Problem(f"{setting} names the environment variable {name}, which is not set: export it and run again.")
+    return os.environ[name]
 
 
 def misnamed(setting: str, names: str, what: str) -> Problem:

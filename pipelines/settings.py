@@ -19,7 +19,7 @@ from features.timeline import Timeline
 from pipelines.deliveryrules import Delivery
 from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
-from pipelines.section import LONGEST, Days, Section, Share, in_words
+from pipelines.section import LONGEST, Days, Section, Share, in_words, looked_up
 from pipelines.writebackrules import Writeback
 
 DEFAULT = "default"
@@ -262,12 +262,7 @@ class Settings(Section):
     @property
     def source_location(self) -> str:
         """The place of the source, an "env:NAME" looked up, a relative path read from beside leadscore.toml."""
-        place = self.source.location
-        if place.startswith("env:"):
-            name = place.removeprefix("env:")
-            if name not in os.environ:
-                raise Problem(f"[source] location names the environment variable {name}, which is not set: export it and run again.")
-            place = os.environ[name]
+        place = looked_up("[source] location", self.source.location)
         return place if "://" in place else str((self.folder / place).resolve())
 
     @property

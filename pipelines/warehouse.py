@@ -132,7 +132,9 @@ class Warehouse:
         self._name_outcomes()
         for name in _KEPT:
             self._make(name)
-        self._show()
+        columns = self._columns()
+        self._complete(columns)
+        self._show(columns)
 
     def _name_outcomes(self) -> None:
         """A ledger of before there were several outcomes holds the nights of the default one."""
@@ -147,17 +149,23 @@ class Warehouse:
     def _make(self, name: str) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-        # A file of an earlier version lacks what has come since.
-        there = {column for (column,) in self.raw.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [name]).fetchall()}
-        for column, kind in _KEPT[name].items():
-            if column != "PRIMARY" and column.strip('"') not in there:
-                self.raw.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
 
-    def _show(self) -> None:
-        """Views of the ledger, with whatever names the tables of the last extract have."""
+    def _columns(self) -> dict[str, list[str]]:
+        """The columns of every table and view there is."""
         columns: dict[str, list[str]] = {}
         for table, column in self.raw.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall():
             columns.setdefault(table, []).append(column)
+        return columns
+
+    def _complete(self, columns: dict[str, list[str]]) -> None:
+        """A file of an earlier version lacks what has come since."""
+        for name, wanted in _KEPT.items():
+            for column, kind in wanted.items():
+                if column != "PRIMARY" and column.strip('"') not in columns[name]:
+                    self.raw.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
+
+    def _show(self, columns: dict[str, list[str]]) -> None:
+        """Views of the ledger, with whatever names the tables of the last extract have."""
         with self.transaction():
             for view in views(columns):
                 self.raw.execute(view)

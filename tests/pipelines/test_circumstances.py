@@ -6,14 +6,12 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import ibis
 import pandas as pd
 import pytest
 from reps import LEAD, night, publish
-from stories import EXTRA, frame
+from stories import company_of
 
 from features import examples
-from features.contract import SCHEMAS
 from features.plan import Plan
 from features.problem import Problem
 from pipelines.circumstances import circumstances
@@ -50,9 +48,7 @@ def config(tmp_path: Path) -> Path:
     )
     tables = {"leads": LEADS, "activities": DEEDS, "accounts": [{"account_id": "A1", "industry": "wine"}, {"account_id": "A2"}]}
     with Warehouse.open(read_settings(path).warehouse_url) as warehouse:
-        for name, rows in tables.items():
-            warehouse.ibis.create_table(name, schema=ibis.schema({**dict(SCHEMAS[name].items()), **EXTRA.get(name, {})}))
-            warehouse.ibis.insert(name, frame(name, rows))
+        company_of(tables, warehouse.ibis)
         before = NIGHT - timedelta(days=1)
         publish(warehouse, night({**LEAD, "lead_id": "acme"}, {**LEAD, "lead_id": "ergo", "rank": 2, "explored": True}, as_of=before))
     return path

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import ibis
 import numpy as np
 import pandas as pd
 import pytest
-from stories import EXTRA, frame
+from stories import company_of
 
 from features import examples
-from features.contract import SCHEMAS
 from features.plan import Plan
 from models.baseline import fit_logistic
 from models.calibration import Calibration
@@ -46,9 +44,7 @@ def company(tmp_path: Path) -> Iterator[Company]:
     deeds = [{"lead_id": "acme", "kind": kind, "direction": "out", "occurred_at": NIGHT - timedelta(days=20)} for kind in ("call", "call", "email")]
     settings = read_settings(path)
     with Warehouse.open(settings.warehouse_url) as warehouse:
-        for name, rows in (("leads", leads), ("activities", deeds)):
-            warehouse.ibis.create_table(name, schema=ibis.schema({**dict(SCHEMAS[name].items()), **EXTRA.get(name, {})}))
-            warehouse.ibis.insert(name, frame(name, rows))
+        company_of({"leads": leads, "activities": deeds}, warehouse.ibis)
         yield Company(settings, warehouse, warehouse.crm(), NIGHT, ())
 
 

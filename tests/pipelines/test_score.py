@@ -14,7 +14,7 @@ import pytest
 from conftest import MadeUp
 from postoffice import HOST, open_office
 from reps import NIGHT, TEAM, night, publish
-from stories import frame
+from stories import company_of
 
 from features.plan import Plan
 from features.problem import Problem
@@ -189,10 +189,7 @@ def _small_company(folder: Path, port: int) -> Path:
     owners = [{"owner_id": "o1", "name": "Ann", "email": "ann@northwind.example"}, {"owner_id": "o2", "name": "Bob"}]
     with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
         publish(warehouse, night(*TEAM))
-        for name, rows in (("leads", leads), ("owners", owners)):
-            warehouse.raw.register("rows", frame(name, rows))
-            warehouse.raw.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
-            warehouse.raw.unregister("rows")
+        company_of({"leads": leads, "owners": owners}, warehouse.ibis)
     return config
 
 

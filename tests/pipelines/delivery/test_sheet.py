@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reps import LEAD
 
 from pipelines.delivery.night import Night
 from pipelines.delivery.sheet import inert, sheet
@@ -30,29 +31,6 @@ HEADER = [
     "listed",
     "explored",
 ]
-LEAD: dict[str, Any] = {
-    "lead_id": "L1",
-    "name": "Zoë Zorn",
-    "company": "Acme, Inc.",
-    "owner_id": "o1",
-    "owner": "Ann",
-    "probability": 0.123456,
-    "score": 12,
-    "tier": "A",
-    "rank": 1,
-    "owner_rank": 1,
-    "listed": True,
-    "explored": False,
-    "expected_value": 1234.567,
-    "model_name": "boosted trees",
-    "change": -0.01234,
-    "reasons": [
-        {"field": "opens", "words": "opened 3 e-mails", "contribution": 0.7},
-        {"field": "age", "words": "came in 90 days ago", "contribution": -0.2},
-        {"field": "source", "words": "source: web", "contribution": 0.1},
-    ],
-    "history": [],
-}
 
 
 def _night(*leads: dict[str, Any]) -> Night:

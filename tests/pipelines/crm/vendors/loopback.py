@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass
@@ -36,13 +36,14 @@ class Asked:
     body: bytes
 
 
-class Vendor:
+class Vendor(Protocol):
     """A server with a state; `answer` is what makes it one vendor or another."""
 
     url: str
 
     def answer(self, asked: Asked) -> Answer:
-        raise NotImplementedError
+        """What is said to a request."""
+        ...
 
 
 @contextmanager
