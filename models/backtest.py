@@ -110,6 +110,7 @@ class Backtest:
     log_odds : racer -> one number a row.
     skipped : why folds were left out.
     models : racer -> what it had learned by each of the folds.
+    customers : of the leads that each fold could learn from, those that had converted; empty where nobody counted.
     """
 
     folds: tuple[Fold, ...]
@@ -117,6 +118,7 @@ class Backtest:
     log_odds: Mapping[str, Floats]
     skipped: tuple[str, ...] = ()
     models: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    customers: tuple[int, ...] = ()
 
     def judged(self, racer: str, log_odds: Floats | None = None) -> Judged:
         """One racer's predictions beside the outcomes."""
@@ -160,7 +162,7 @@ def run(
     parts: list[pd.DataFrame] = []
     said: dict[str, list[Floats]] = {name: [] for name in racers}
     models: dict[str, list[Any]] = {name: [] for name in racers}
-    kept, skipped = [], []
+    kept, skipped, customers = [], [], []
     every = folds(list(ripe(frame)["as_of"].unique()), timeline, k)
     for fold in every:
         past, test = fold.past(frame), fold.test(frame)
@@ -174,8 +176,15 @@ def run(
             said[name].append(models[name][-1].log_odds(test))
         parts.append(test[["lead_id", "as_of", "converted", "weight"]].assign(fold=fold.number))
         kept.append(fold)
+        customers.append(customers_of(past))
     if not kept:
         raise Problem(f"No later block of nights can be judged. {skipped[0]} Extract more history, or lower [training] folds.")
     pooled = {name: np.concatenate(odds) for name, odds in said.items()}
     learned = {name: tuple(each) for name, each in models.items()}
-    return Backtest(tuple(kept), pd.concat(parts, ignore_index=True), pooled, tuple(skipped), learned)
+    return Backtest(tuple(kept), pd.concat(parts, ignore_index=True), pooled, tuple(skipped), learned, tuple(customers))
+
+
+def customers_of(past: pd.DataFrame) -> int:
+    """Leads that had converted, each counted once however many nights saw it."""
+    answered = ripe(past)
+    return int(answered.loc[answered["converted"].astype(bool), "lead_id"].nunique())

@@ -16,6 +16,9 @@ from models.calibration import Bools, Floats, log_loss_of, log_losses
 from models.choice import EARNED, FEWEST, Choice, Trial, calibrated, choose, in_leads, known_before
 from models.metrics import Estimate
 
+ENOUGH = 100
+"""Customers in a fold's past, below which it may be too poor to choose who leads."""
+
 
 @dataclass(frozen=True)
 class Blending:
@@ -92,9 +95,32 @@ def lead(backtest: Backtest, gap: timedelta, seed: int = 7) -> Leader:
 
 
 def losses_of(backtest: Backtest) -> dict[str, float]:
-    """Every racer's log-loss on all later nights."""
-    judged = {name: backtest.judged(name) for name in backtest.log_odds}
+    """Every racer's log-loss on the later nights of the folds that may choose, see `choosing`."""
+    told = backtest.rows["fold"].isin(choosing(backtest)).to_numpy()
+    judged = {name: backtest.judged(name).of(told) for name in backtest.log_odds}
     return {name: log_loss_of(rows.converted, rows.log_odds, rows.weight) for name, rows in judged.items()}
+
+
+def choosing(backtest: Backtest) -> list[int]:
+    """Numbers of the folds that may choose who leads: those that learned from enough customers to say how a racer does that learns from all.
+
+    A fold is left out if it learned from fewer than 100 customers and from fewer than half of those of the richest fold. At the beginning of a short
+    history the simplest racer wins, and one such fold would outvote all that came after it. Calibrations and figures are of every fold.
+    """
+    least = min(ENOUGH, max(backtest.customers, default=0) / 2)
+    counted = backtest.customers or (0,) * len(backtest.folds)
+    return [fold.number for fold, customers in zip(backtest.folds, counted, strict=True) if customers >= least]
+
+
+def poor_folds(backtest: Backtest) -> str:
+    """Which folds did not choose, and why, in a sentence; nothing where all did."""
+    chose = choosing(backtest)
+    poor = [
+        f"{fold.first:%Y-%m-%d} ({customers})"
+        for fold, customers in zip(backtest.folds, backtest.customers, strict=False)
+        if fold.number not in chose
+    ]
+    return f"Folds that had too few customers to learn from had no say in it: those from {', '.join(poor)}." if poor else ""
 
 
 def _calibration(backtest: Backtest, name: str, gap: timedelta, seed: int) -> Choice:

@@ -49,7 +49,7 @@ class Learned:
     blending: Blending = field(default_factory=Blending)
 
     def losses(self) -> dict[str, float]:
-        """Every racer's log-loss on all nights it had not seen, with the blend's where that leads: the lowest leads."""
+        """Every racer's log-loss on the nights that chose, with the blend's where that leads: the lowest leads."""
         return losses_of(self.backtest)
 
     def judged(self) -> Judged:

@@ -24,6 +24,7 @@ from features.screen import screen
 from models import fairness, plots, segments
 from models.card import model_card
 from models.gate import Decision, Limits, decide
+from models.leader import poor_folds
 from models.metrics import Estimate
 from models.race import Learned, learn
 from models.ranking import TIERS
@@ -331,8 +332,8 @@ def racers(learned: Learned) -> tuple[dict[str, str], ...]:
 
 
 def why_leader(learned: Learned) -> str:
-    """Every racer's log-loss, what a blend of them is made of, and why it leads or does not."""
+    """Every racer's log-loss, the folds that did not choose, what a blend of them is made of, and why it leads or does not."""
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in learned.losses().items())
     leader = "a blend" if learned.blending.leads else learned.leader
     head = f"The model is {leader} for the lowest log-loss on nights it had not seen, which is the truest probability ({losses})."
-    return f"{head} {learned.blending.sentence}"
+    return " ".join(filter(None, (head, poor_folds(learned.backtest), learned.blending.sentence)))

@@ -186,3 +186,15 @@ def test_predictions_are_kept_beside_what_became_of_each_lead() -> None:
     assert len(kept) == len(tested.rows)
     assert kept["log_odds"].tolist() == kept["lead_id"].str[1:].astype(float).tolist()
     assert (kept["converted"] == (kept["log_odds"] % 4 == 0)).all()
+
+
+def test_customers_of_a_fold_are_the_leads_of_its_past_that_had_converted_each_counted_once() -> None:
+    frame = _examples()
+    kept = run(frame, NOTHING, LINE, {"number": Remembers()}, 2, _silent)
+    counted = []
+    for fold in kept.folds:
+        past = fold.past(frame)
+        counted.append(len({lead for lead, won in zip(past["lead_id"], past["converted"], strict=True) if pd.notna(won) and won}))
+    assert list(kept.customers) == counted
+    # Eighty leads, every fourth converts; a quarter of them, by their ids, is judged and not learned from.
+    assert all(10 <= customers < 20 for customers in kept.customers)

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from models.backtest import Backtest, Fold
 from models.blend import Blend, BlendModel, fit_blend
 from models.choice import calibrated
-from models.leader import Blending, Leader, fit_of, lead, losses_of
+from models.leader import Blending, Leader, choosing, fit_of, lead, losses_of, poor_folds
 from models.metrics import Estimate
 
 FOLDS, EACH = 4, 400
@@ -187,3 +187,40 @@ def test_a_leader_learns_again_by_its_name() -> None:
     again = fit_of("blend", racers, made)(past, ())
     assert (again.blend, again.models) == (made.blend, {"hazard": ("hazard", 2), "logistic": ("logistic", 2)})
     assert isinstance(lead(_halves(1), GAP), Leader)
+
+
+def _two_folds(customers: tuple[int, ...]) -> Backtest:
+    """The line is better on the first fold by far, the trees on the second by a little."""
+    won = np.tile([True, False], FOLDS * EACH // 2)
+    fold = np.repeat([0, 1], FOLDS * EACH // 2)
+    night = np.datetime64("2024-01-01T02", "us") + fold * np.timedelta64(100, "D")
+    sure, hesitant = np.where(won, 2.0, -2.0), np.where(won, 1.9, -1.9)
+    rows = pd.DataFrame({"lead_id": [f"L{n:04}" for n in range(len(won))], "as_of": night, "converted": won, "weight": 1.0, "fold": fold})
+    folds = tuple(Fold(n, first - GAP, first, first) for n, first in enumerate(pd.to_datetime(np.unique(night))))
+    said = {"logistic": hesitant, "boosted trees": np.where(fold == 0, -sure, sure)}
+    return Backtest(folds, rows, said, (), {name: (Column(name),) * 2 for name in said}, customers)
+
+
+@pytest.mark.parametrize(
+    ("customers", "chosen", "first"),
+    [
+        ((35, 97), [1], "boosted trees"),
+        ((49, 98), [0, 1], "logistic"),
+        ((48, 97), [1], "boosted trees"),
+        ((100, 5000), [0, 1], "logistic"),
+        ((99, 5000), [1], "boosted trees"),
+        ((3, 4), [0, 1], "logistic"),
+        ((), [0, 1], "logistic"),
+    ],
+)
+def test_a_fold_that_learned_from_hardly_anybody_has_no_say_in_who_leads(customers: tuple[int, ...], chosen: list[int], first: str) -> None:
+    backtest = _two_folds(customers)
+    assert choosing(backtest) == chosen
+    losses = losses_of(backtest)
+    assert min(losses, key=losses.__getitem__) == first
+    assert lead(backtest, GAP).name == first
+
+
+def test_the_folds_that_had_no_say_are_named_with_their_customers() -> None:
+    assert poor_folds(_two_folds((35, 97))) == ("Folds that had too few customers to learn from had no say in it: those from 2024-01-01 (35).")
+    assert poor_folds(_two_folds((49, 98))) == poor_folds(_two_folds(())) == ""
