@@ -58,7 +58,7 @@ _SCHEMAS: dict[str, dict[str, str]] = {
         "known_at": _STAMP,
     },
     "accounts": {"account_id": "string", "created_at": _STAMP},
-    "owners": {"owner_id": "string", "name": "string", "email": "string", "team": "string", "capacity": "int64"},
+    "owners": {"owner_id": "string", "name": "string", "email": "string", "team": "string", "capacity": "int64", "quota": "float64"},
 }
 SCHEMAS: dict[str, ibis.Schema] = {name: ibis.schema(columns) for name, columns in _SCHEMAS.items()}
 

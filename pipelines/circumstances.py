@@ -33,6 +33,7 @@ def circumstances(company: Company, plan: Plan, known: pd.DataFrame, night: date
     by_hand, place = known["lead_id"].map(hand["words"]), known["lead_id"].map(hand["place"]).astype(float)
     facts = stands.loc[known["lead_id"], ["unsubscribed", "do_not_contact", "customer"]].reset_index(drop=True)
     facts["days_since_touch"] = known["days_since_touch"].to_numpy()
+    listed = company.warehouse.last_listed(night, company.settings.chosen)
     young = known["lead_age_days"].to_numpy(dtype=float) * _HOURS <= wanted.fresh_hours
     return pd.DataFrame(
         {
@@ -40,7 +41,7 @@ def circumstances(company: Company, plan: Plan, known: pd.DataFrame, night: date
             "by_hand": by_hand.astype(object).where(by_hand.notna(), None),
             "place": place.where(place != _NOWHERE),
             "fresh": young & (known["touches_ever"] == 0).to_numpy() & (known["in_ever"] > 0).to_numpy(),
-            "before": known["lead_id"].isin(company.warehouse.last_listed(night, company.settings.chosen)).to_numpy(),
+            "before": known["lead_id"].isin(listed.index[listed.astype(bool)]).to_numpy(),
             "territory": known["lead_id"].map(company.territories()).astype(object).fillna(""),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -153,17 +154,30 @@ class Company:
         ------
         Problem : [list] territory names no field of leads or accounts.
         """
-        name = self.settings.list.territory
+        return self._field("territory", self.settings.list.territory)
+
+    def sources(self) -> pd.Series:
+        """Where each lead came from, by lead id, as the field stands today: the one that [list] names, or else the first that is called a source.
+
+        Raises
+        ------
+        Problem : [list] source names no field of leads or accounts.
+        """
+        called = [a.name for a in self.attributes if a.origin == "leads" and re.sub("[^a-z]", "", a.name.lower()).endswith("source")]
+        return self._field("source", self.settings.list.source or next(iter(called), ""))
+
+    def _field(self, setting: str, name: str) -> pd.Series:
+        """A field of leads, or of their accounts, by lead id."""
         if not name:
             return pd.Series(dtype=object)
         if name in self.crm.leads.columns:
-            found = self.crm.leads.select("lead_id", territory=self.crm.leads[name].cast("string"))
+            found = self.crm.leads.select("lead_id", value=self.crm.leads[name].cast("string"))
         elif name in self.crm.accounts.columns:
-            homes = self.crm.accounts.select(home="account_id", territory=self.crm.accounts[name].cast("string"))
-            found = self.crm.leads.join(homes, self.crm.leads.account_id == homes.home).select("lead_id", "territory")
+            homes = self.crm.accounts.select(home="account_id", value=self.crm.accounts[name].cast("string"))
+            found = self.crm.leads.join(homes, self.crm.leads.account_id == homes.home).select("lead_id", "value")
         else:
-            raise Problem(f"[list] territory names '{name}', which is no field of leads or accounts: correct the name in leadscore.toml.")
-        return found.execute().set_index("lead_id")["territory"]
+            raise Problem(f"[list] {setting} names '{name}', which is no field of leads or accounts: correct the name in leadscore.toml.")
+        return found.execute().set_index("lead_id")["value"]
 
     def lacks(self, plan: Plan) -> list[str]:
         """The fields that a model needs and the last extract did not bring."""

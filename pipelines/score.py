@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -35,6 +34,7 @@ from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
+from pipelines.tonight import caveat, tonight
 
 
 @flow(name="score")
@@ -65,10 +65,11 @@ def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Re
     champion, shift = follow_base_rate(company, champion, night)
     ranked = rank_leads(company, champion, known, night)
     publish_night(company, ranked, night, shift)
-    folder = write_lists(company, champion, night)
+    seen = see_night(company, champion, night)
+    folder = write_lists(company, seen)
     # A past night is nobody's list for tomorrow.
-    posted = send_lists(company, champion, night, folder) if company.settings.delivery.mail.server and as_of is None else None
-    return tell(company, champion, ranked, night, folder, stale, posted)
+    posted = send_lists(company, seen, folder) if company.settings.delivery.mail.server and as_of is None else None
+    return tell(company, champion, seen, folder, stale, posted)
 
 
 @flow(name="backfill")
@@ -170,99 +171,30 @@ def publish_night(company: Company, ranked: pd.DataFrame, night: datetime, shift
 
 
 @task(cache_policy=NO_CACHE)
-def write_lists(company: Company, champion: Champion, night: datetime) -> Path:
-    """The page, the CSV and the workbooks that sales opens, from what stands in the ledger."""
-    day = company.settings.timeline.day(night)
-    with step("Writing the list"):
-        seen = as_seen(company, champion, night)
-        files = {"index.html": page(seen), "leads.csv": sheet(seen), **workbooks(seen)}
-        return publish_folder(company.settings.lists_folder / str(day), files)
+def see_night(company: Company, champion: Champion, night: datetime) -> Night:
+    """The night as sales sees it, from what stands in the ledger."""
+    with step("Gathering what sales sees"):
+        return tonight(company, champion, night)
 
 
 @task(cache_policy=NO_CACHE)
-def send_lists(company: Company, champion: Champion, night: datetime, folder: Path) -> Posted:
+def write_lists(company: Company, seen: Night) -> Path:
+    """The page, the CSV and the workbooks that sales opens."""
+    with step("Writing the list"):
+        files = {"index.html": page(seen), "leads.csv": sheet(seen), **workbooks(seen)}
+        return publish_folder(company.settings.lists_folder / str(seen.day), files)
+
+
+@task(cache_policy=NO_CACHE)
+def send_lists(company: Company, seen: Night, folder: Path) -> Posted:
     """Mail every rep their list of tonight, once; what could not be mailed is said, and the lists in their folder stay."""
     owners = company.crm.owners.select("owner_id", "email").execute().dropna()
-    known = dict(zip(owners["owner_id"], owners["email"], strict=True))
+    known, now = dict(zip(owners["owner_id"], owners["email"], strict=True)), datetime.now(UTC).replace(tzinfo=None)
     with step("Mailing the lists"):
-        seen, now = as_seen(company, champion, night), datetime.now(UTC).replace(tzinfo=None)
         return post(company.settings.delivery.mail, company.warehouse, seen, folder, known, now)
 
 
-def as_seen(company: Company, champion: Champion, night: datetime) -> Night:
-    """A night of the ledger with names instead of ids, and what there is to say about it."""
-    settings, ledger = company.settings, company.warehouse.read_night(night, company.settings.chosen)
-    leads, owners = company.crm.leads.select("lead_id", "name", "company").execute(), company.crm.owners.execute()
-    past = company.warehouse.histories(night, outcome=settings.chosen)
-    past["point"] = list(zip(past["as_of"].dt.strftime("%Y-%m-%d"), past["probability"], strict=True))
-    histories = past.groupby("lead_id")["point"].agg(list)
-    owner_names = owners.set_index("owner_id")["name"]
-    shown = ledger.merge(leads, on="lead_id", how="left").assign(
-        reasons=lambda t: t["reasons"].map(json.loads),
-        history=lambda t: t["lead_id"].map(histories),
-        owner=lambda t: t["owner_id"].map(owner_names).astype(object).fillna(t["owner_id"]),
-        name=lambda t: t["name"].fillna("").astype(object),
-        company=lambda t: t["company"].fillna("").astype(object),
-    )
-    return Night(
-        settings.company.name,
-        settings.company.currency,
-        settings.timeline.day(night),
-        settings.outcome.horizon_days,
-        settings.outcome.name,
-        shown,
-        (*_belief(company, champion), *company.warehouse.shift(night, settings.chosen)),
-        (*_resting(shown), *company.notices()),
-        words=settings.outcome.rule.words,
-        as_of=night,
-        chosen=settings.chosen,
-        crm_link=settings.delivery.crm_link,
-    )
-
-
-def _resting(shown: pd.DataFrame) -> tuple[str, ...]:
-    """Who is left out of the calls, and why, as one sentence."""
-    counts = shown["left_out"].fillna("").loc[lambda why: why != ""].value_counts()
-    # By hand each has words of its own.
-    by_rule = counts[~counts.index.str.startswith("off the list")]
-    said = [f"{times:,}: {why}" for why, times in sorted(by_rule.items(), key=lambda one: (-one[1], one[0]))]
-    said += [f"{counts.sum() - by_rule.sum():,}: off the list by hand"] * bool(counts.sum() > by_rule.sum())
-    return (f"Left out of the calls today: {'; '.join(said)}.",) if said else ()
-
-
-def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
-    """How far to believe it, from the run that the champion came from."""
-    settings, scorer = company.settings, champion.scorer
-    if scorer.caveat:
-        return (*_caveat(champion), f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).")
-    said, found = settings.outcome.rule.words, registry_of(settings).run_metrics(champion.run_id)
-    share, slope = found["worked_share"], found["calibration_slope"]
-    return (
-        f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "
-        f"(95 % interval {100 * found['worked_share_low']:.0f} to {100 * found['worked_share_high']:.0f}); in random order that takes 90.",
-        f"The best tenth of a night {said.rate} {found['lift_at_10']:.1f} times as often as the average "
-        f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
-        f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
-        *_worth(scorer, said.who),
-        f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
-    )
-
-
-def _worth(scorer: Scorer, who: str) -> tuple[str, ...]:
-    """What expected value is, where there is any."""
-    if scorer.amount:
-        return (f"Expected value is the probability times the amount expected of each {who}, should it come to that.",)
-    return () if scorer.value is None else (f"Expected value is the probability times the average amount, the same for every {who}.",)
-
-
-def _caveat(champion: Champion) -> tuple[str, ...]:
-    """Where scores are not learned, what they are."""
-    return tuple(f"These scores are {caveat}." for caveat in [champion.scorer.caveat] if caveat)
-
-
-def tell(
-    company: Company, champion: Champion, ranked: pd.DataFrame, night: datetime, folder: Path, stale: str | None, posted: Posted | None
-) -> Report:
+def tell(company: Company, champion: Champion, seen: Night, folder: Path, stale: str | None, posted: Posted | None) -> Report:
     """The night in words, its first leads as a table, and a link to the page.
 
     Parameters
@@ -270,36 +202,35 @@ def tell(
     stale : see `Company.stale`; a list from an old source is made, and is not called done.
     posted : what came of the mail; None where none was to be sent.
     """
-    names = company.crm.leads.select("lead_id", "name", "company").execute().set_index("lead_id").fillna("")
-    top = ranked.head(10)
     rows = tuple(
         {
             "rank": int(lead.rank),
             "lead": lead.lead_id,
-            "name": names["name"].get(lead.lead_id, ""),
-            "company": names["company"].get(lead.lead_id, ""),
+            "name": lead.name,
+            "company": lead.company,
             "owner": lead.owner_id,
             "probability": round(float(lead.probability), 3),
             "why": "; ".join(reason["words"] for reason in lead.reasons[:2]),
         }
-        for lead in top.itertuples()
+        for lead in seen.leads.head(10).itertuples()
     )
-    create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {night:%Y-%m-%d}")
+    create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {seen.as_of:%Y-%m-%d}")
     create_link_artifact(f"file://{folder / 'index.html'}", key="page", description="The page of the night")
-    said = company.settings.outcome.rule.words
+    said, listed = seen.words, seen.leads[seen.leads["listed"].astype(bool)]
     facts = {
-        "night": str(company.settings.timeline.day(night)),
-        said.those: len(ranked),
-        "listed": int(ranked["listed"].sum()),
-        f"expected {said.noun} among them": round(float(ranked.loc[ranked["listed"], "probability"].sum()), 1),
+        "night": str(seen.day),
+        said.those: len(seen.leads),
+        "listed": len(listed),
+        **({"new on the list": int(listed["new"].sum())} if listed["new"].any() else {}),
+        f"expected {said.noun} among them": round(float(listed["probability"].sum()), 1),
         "page": str(folder / "index.html"),
         **({} if posted is None else {"mailed": posted.sent}),
     }
     notices = (
         *([stale] if stale else []),
         *(posted.notices if posted else []),
-        *_caveat(champion),
-        *company.warehouse.shift(night, company.settings.chosen),
+        *caveat(champion),
+        *company.warehouse.shift(company.night(seen.day), seen.chosen),
         *company.notices(),
     )
     return Report("score", facts, rows, notices, refused=stale is not None or bool(posted and posted.failed))

@@ -322,14 +322,14 @@ class Warehouse:
         ).df()
         return found.set_index("lead_id")["probability"]
 
-    def last_listed(self, before: datetime, outcome: str = DEFAULT) -> set[str]:
-        """Who was listed by merit on the newest night before another: these are not pushed off by noise."""
+    def last_listed(self, before: datetime, outcome: str = DEFAULT) -> pd.Series:
+        """Who was listed on the newest night before another: by lead id, whether by merit (those are not pushed off by noise) or drawn."""
         found = self.raw.execute(
-            "SELECT lead_id FROM ledger WHERE listed AND NOT explored"
+            "SELECT lead_id, NOT explored AS by_merit FROM ledger WHERE listed"
             " AND outcome = $1 AND as_of = (SELECT max(as_of) FROM ledger WHERE outcome = $1 AND as_of < $2)",
             [outcome, before],
-        ).fetchall()
-        return {lead for (lead,) in found}
+        ).df()
+        return found.set_index("lead_id")["by_merit"]
 
     def knows(self, lead_id: str) -> bool:
         """Whether the last extract has a lead, or an account, of that id."""

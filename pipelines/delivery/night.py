@@ -7,9 +7,12 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.outcome import WORDS, Words
+from pipelines.delivery.goals import Goals
 from pipelines.deliveryrules import LEAD_ID
 from pipelines.settings import DEFAULT
 
@@ -22,7 +25,12 @@ _LATER = {
     "grade": "",
     "qualified": None,
     "next_step": "",
+    "team": "",
+    "territory": "",
+    "source": "",
+    "new": False,
 }
+SHOWN = 50_000
 
 
 @dataclass(frozen=True)
@@ -34,12 +42,14 @@ class Night:
     day : the local day the night is named after.
     leads : in the order of rank: lead_id, name, company, owner_id, owner, probability, score, tier, rank, owner_rank, listed, explored,
         expected_value, change, reasons (list of dictionaries), history (list of [day, probability]); where they are known, left_out, by_hand,
-        selection_probability, grade, fit, engagement, qualified, next_step.
+        selection_probability, grade, fit, engagement, qualified, next_step, team, territory, source, new (listed, and not the night before), diary
+        (list of [local day, who: "lead", "us" or "", what, how often], the newest first).
     outcome, words : its name, and how it is said.
     belief : sentences on how far to believe the scores.
     notices : sentences on what was refused, left out or spread.
     as_of, chosen : the instant and the outcome's name in leadscore.toml under which the ledger keeps the night; a workbook tells them when it is
         read back.
+    goals : what is to be reached.
     crm_link : address of a lead's record in the CRM, with {lead_id}; "": none is known.
     """
 
@@ -56,11 +66,14 @@ class Night:
     as_of: datetime | None = None
     chosen: str = DEFAULT
     crm_link: str = ""
+    goals: Goals = field(default_factory=Goals)
 
     @property
     def complete(self) -> pd.DataFrame:
         """The leads, with blanks for what nights of an earlier version do not say."""
-        absent = {name: value for name, value in _LATER.items() if name not in self.leads}
+        absent: dict[str, Any] = {name: value for name, value in _LATER.items() if name not in self.leads}
+        if "diary" not in self.leads:
+            absent["diary"] = [[]] * len(self.leads)
         return self.leads.assign(**absent)
 
     @property
@@ -91,6 +104,11 @@ class Night:
         An id is data: whatever signs it has, it stays one part of the address.
         """
         return self.crm_link.replace(LEAD_ID, quote(lead_id, safe="", errors="replace"))
+
+
+def shown(leads: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whom a page holds: everybody who is called, and the best of the rest, until it is as large as a browser opens at once."""
+    return np.asarray(leads["listed"].to_numpy(dtype=bool) | (np.arange(len(leads)) < SHOWN))
 
 
 def said(reasons: list[dict[str, object]], sign: int) -> str:

@@ -1,6 +1,6 @@
 "use strict";
 // The list of a day. What a company wrote enters as data and leaves as text: every node is made by hand, none from markup.
-const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST, OUT, HAND, GRADE, QUALIFIED, STEP] = Array(19).keys();
+const [RANK, OWN, TIER, ID, NAME, COMPANY, OWNER, P, VALUE, CHANGE, LISTED, RANDOM, WHY, PAST, OUT, HAND, GRADE, QUALIFIED, STEP, NEW, SOURCE, TERRITORY, DIARY] = Array(23).keys();
 const COLUMNS = {rank: RANK, lead: NAME, owner: OWNER, p: P, change: CHANGE, value: VALUE};
 const STARTS_WITH_THE_MOST = [P, CHANGE, VALUE];
 const SIZE = 50;
@@ -40,12 +40,17 @@ function finds(find) {
   return lead => words.every(word => text(lead).includes(word));
 }
 
-function matching(owner, tier, find) {
-  const found = finds(find);
-  return data.leads.filter(lead =>
-    (owner === "" || lead[OWNER] === +owner)
-    && (tier === "" || (tier === "listed" ? lead[LISTED] : tier === "out" ? lead[OUT] : tier === "qualified" ? lead[QUALIFIED] : lead[TIER] === tier))
-    && found(lead));
+const CHOICES = ["owner", "tier", "source", "territory"];
+const SHOWS = {"": () => true, listed: lead => lead[LISTED], out: lead => lead[OUT], qualified: lead => lead[QUALIFIED], new: lead => lead[NEW]};
+const value = id => $(id) ? $(id).value : "";
+// What the selects and the field for a name say; some of it may be left aside.
+const wanted = (...aside) => ({...Object.fromEntries(CHOICES.map(id => [id, aside.includes(id) ? "" : value(id)])), find: folded($("find").value.trim())});
+
+function matching({owner, tier, source, territory, find}) {
+  const found = finds(find), shows = SHOWS[tier] || (lead => lead[TIER] === tier);
+  const is = (at, chosen) => lead => chosen === "" || lead[at] === +chosen;
+  const every = [is(OWNER, owner), is(SOURCE, source), is(TERRITORY, territory), shows, found];
+  return data.leads.filter(lead => every.every(fits => fits(lead)));
 }
 
 const alphabet = new Intl.Collator("en", {numeric: true, sensitivity: "base"});
@@ -60,7 +65,7 @@ function inOrder(leads) {
 }
 
 function choose() {
-  shown = inOrder(matching($("owner").value, $("tier").value, folded($("find").value.trim())));
+  shown = inOrder(matching(wanted()));
   at = 0;
   drawHead();
   draw();
@@ -71,10 +76,27 @@ function choose() {
 const chosen = () => $("owner").value === "" ? null : data.owners[$("owner").value];
 const said = owner => owner.name || "nobody";
 
+// The names of the source and the territory that were chosen, as the reader sees them.
+const narrowed = () => ["source", "territory"].filter(id => value(id) !== "").map(id => $(id).selectedOptions[0].text).join(", ");
+
 const span = of => of.low === of.high ? number(of.low) : number(of.low) + " to " + number(of.high);
 
 function fact(value, words) {
   return el("li", "", el("b", "", value), el("span", "", words));
+}
+
+const rounded = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 3});
+const sum = amount => rounded.format(amount) + (data.currency ? " " + data.currency : "");
+const about = new Intl.NumberFormat("en", {notation: "compact", maximumSignificantDigits: 2});
+const spread = of => of.amount_low === of.amount_high ? about.format(of.amount_low) : about.format(of.amount_low) + " to " + about.format(of.amount_high);
+const quota = of => data.count === "wins" ? number(of.quota) : sum(of.quota);
+
+// What the calls are expected to bring, and what is to be reached.
+function money(of) {
+  const known = [];
+  if (of.amount !== undefined) known.push(fact(sum(of.amount), "expected of these calls, " + spread(of) + " in 8 of 10 cases"));
+  if (of.quota !== null) known.push(fact(quota(of), "quota for the same time"));
+  return known;
 }
 
 function drawHead() {
@@ -82,12 +104,14 @@ function drawHead() {
   $("facts").replaceChildren(
     fact(number(of.calls), (of.calls === 1 ? who : who + "s") + " to call today"),
     fact(of.expected.toFixed(1), noun + " expected among the " + (of.calls === 1 ? who : who + "s") + " listed for today, " + span(of) + " in 8 of 10 cases"),
+    ...money(of),
     fact(number(of.open), (of.open === 1 ? one : those) + " scored"),
     fact((100 * of.rate).toFixed(1) + " %", "average probability of all " + (owner ? "of these" : "of them")));
-  const what = {listed: "calls today", "": "all " + those, out: "left out today", qualified: "qualified"}[tier] || "tier " + tier;
-  $("whose").replaceChildren(el("bdi", "", owner ? said(owner) : "Everybody"), ": " + what + (find ? ", “" + find + "”" : ""));
+  const what = {listed: "calls today", "": "all " + those, out: "left out today", qualified: "qualified", new: "new among today's calls"}[tier] || "tier " + tier;
+  const from = narrowed();
+  $("whose").replaceChildren(el("bdi", "", owner ? said(owner) : "Everybody"), ": " + what + (from ? ", " + from : "") + (find ? ", “" + find + "”" : ""));
   $("count").textContent = counted(shown.length, who);
-  $("team").hidden = Boolean(owner || find || tier !== "listed" || data.owners.length < 2);
+  $("team").hidden = Boolean(owner || from || find || tier !== "listed" || data.owners.length < 2);
   $("list").classList.toggle("one", Boolean(owner));
 }
 
@@ -99,13 +123,27 @@ function drawTeam() {
     button.onclick = () => { $("owner").value = at; toAddress(); };
     const best = data.leads[owner.best];
     return el("tr", "",
-      el("td", "", button), el("td", "n", number(owner.calls)), el("td", "n", owner.expected.toFixed(1), " ", el("span", "grey", "(" + span(owner) + ")")),
+      el("td", "", button, ...(data.teams.length && owner.team ? [" ", el("span", "company", owner.team)] : [])), ...expected(owner),
       el("td", "bars", meter(owner.expected / (most || 1))),
-      el("td", "", ...(best ? [label(best), " ", el("span", "company", best[COMPANY]), " ", el("span", "grey", percent(best[P]))] : ["–"])));
+      el("td", "best", ...(best ? [label(best), " ", el("span", "company", best[COMPANY]), " ", el("span", "grey", percent(best[P]))] : ["–"])));
   }));
+  $("teams").replaceChildren(...data.teams.map(team =>
+    el("tr", "", el("th", "", team.name), ...expected(team), el("td", "bars"), el("td", "best"))));
+  for (const [cls, there] of [["amounts", data.everybody.amount !== undefined], ["quotas", data.everybody.quota !== null]])
+    $("team").classList.toggle("no-" + cls, !there);
   $("whole").textContent = "Show all " + data.owners.length + " owners";
   $("whole").hidden = data.owners.length <= 5;
   $("whole").onclick = () => { $("team").classList.add("whole"); $("whole").hidden = true; };
+}
+
+// Calls, expected wins, expected amount and quota of an owner or a team: what a manager puts side by side.
+function expected(of) {
+  const amount = of.amount === undefined ? ["–"] : [sum(of.amount), " ", el("span", "grey", "(" + spread(of) + ")")];
+  return [
+    el("td", "n", number(of.calls)),
+    el("td", "n", of.expected.toFixed(1), " ", el("span", "grey", "(" + span(of) + ")")),
+    el("td", "n amounts", ...amount),
+    el("td", "n quotas", of.quota === null ? "–" : quota(of))];
 }
 
 /* The rows */
@@ -143,9 +181,9 @@ function cell(cls, head, ...children) {
 function rowOf(lead) {
   const button = el("button", "link", label(lead));
   button.setAttribute("aria-expanded", "false");
-  const marks = [...(lead[RANDOM] ? ["random pick"] : []), ...(lead[HAND] ? ["by hand"] : []), ...(lead[OUT] ? ["left out"] : [])];
+  const marks = [...(lead[NEW] ? ["new today"] : []), ...(lead[RANDOM] ? ["random pick"] : []), ...(lead[HAND] ? ["by hand"] : []), ...(lead[OUT] ? ["left out"] : [])];
   const who = cell("lead", "", button, ...marks.flatMap(mark => [" ", el("span", "pick", mark)]), el("div", "company", lead[COMPANY]));
-  if (lead[RANDOM]) who.querySelector(".pick").title = "Added at random, whatever its score, to measure what scoring brings.";
+  if (lead[RANDOM]) [...who.querySelectorAll(".pick")].find(mark => mark.textContent === "random pick").title = "Added at random, whatever its score, to measure what scoring brings.";
   const rank = cell("rank", "", number(chosen() ? lead[OWN] : lead[RANK]), " ", el("span", "tier " + lead[TIER], lead[TIER]));
   const row = el("tr", "lead",
     rank, who,
@@ -170,27 +208,26 @@ function draw(size = SIZE) {
 /* Nothing found: where it would be, and a button that goes there */
 
 function nobody() {
-  const owner = chosen(), tier = $("tier").value, find = folded($("find").value.trim());
-  const of = owner === null ? "" : owner.name ? " of " + owner.name : " without an owner";
-  const mine = matching($("owner").value, "", find).length, all = matching("", "", find).length;
+  const owner = chosen(), {tier} = wanted(), from = narrowed();
+  const of = (owner === null ? "" : owner.name ? " of " + owner.name : " without an owner") + (from ? ` (${from})` : "");
+  const mine = matching(wanted("tier")).length, all = matching(wanted(...CHOICES)).length;
   const words = el("td");
   words.colSpan = 7;
   if (tier !== "" && mine) {
-    const among = {listed: "today's calls", out: "those left out", qualified: "those qualified"}[tier] || "tier " + tier;
-    words.append(`None among ${among}${of}; ${number(mine)} among all ${those}${of}.`, show(mine, false));
-  } else if (owner && all) {
-    words.append(`None among the ${those}${of}; ${number(all)} among everybody's.`, show(all, true));
+    const among = {listed: "today's calls", out: "those left out", qualified: "those qualified", new: "those new today"}[tier] || "tier " + tier;
+    words.append(`None among ${among}${of}; ${number(mine)} among all ${those}${of}.`, show(mine, ["tier"]));
+  } else if ((owner || from) && all) {
+    words.append(`None among the ${those}${of}; ${number(all)} among everybody's.`, show(all, CHOICES));
   } else {
     words.append(`No ${who} matches.`);
   }
   return el("tr", "none", words);
 }
 
-function show(n, everybodys) {
+function show(n, aside) {
   const button = el("button", "", n === 1 ? "Show it" : "Show them");
   button.onclick = () => {
-    $("tier").value = "";
-    if (everybodys) $("owner").value = "";
+    for (const id of aside) if ($(id)) $(id).value = "";
     toAddress();
     $("find").focus();
   };
@@ -209,16 +246,22 @@ function toggle(lead, row, button) {
 
 function more(lead) {
   const about = el("dl", "about"), owner = data.owners[lead[OWNER]];
-  const known = [["Left out", lead[OUT]], ["By hand", lead[HAND]], ["Grade", lead[GRADE] + (lead[QUALIFIED] ? "; qualified" : "")], ["What would change it", lead[STEP]]];
+  const known = [["Left out", lead[OUT]], ["By hand", lead[HAND]], ["Source", data.sources[lead[SOURCE]]], ["Territory", data.territories[lead[TERRITORY]]],
+    ["Grade", lead[GRADE] + (lead[QUALIFIED] ? "; qualified" : "")], ["What would change it", lead[STEP]]];
   const tier = lead[RANDOM] ? "random pick: added whatever its score" : lead[LISTED] ? "A: call today" : lead[TIER];
   const place = `${number(lead[OWN])} of ${number(owner.open)} ` + (owner.name ? "of " + owner.name : "without an owner");
   for (const [what, value] of [["Lead", lead[ID]], ["Tier", tier], ["Place", `${place}, ${number(lead[RANK])} of ${number(data.everybody.open)} in all`], ...known.filter(([, value]) => value)])
     about.append(el("dt", "", what), el("dd", "", value));
   const past = lead[PAST].map(([day, p]) => [data.days[day], p]);
   const history = past.length > 1 ? chart(past) : el("div", "", "Scored for the first time.");
-  const words = el("td", "", el("div", "cols", el("div", "", el("h3", "", "Past scores"), history), about));
+  const happened = lead[DIARY].length ? [el("div", "", el("h3", "", "What happened"), el("ol", "diary", ...lead[DIARY].map(event)))] : [];
+  const words = el("td", "", el("div", "cols", el("div", "", el("h3", "", "Past scores"), history), about, ...happened));
   words.colSpan = 7;
   return el("tr", "more", words);
+}
+
+function event([day, what, times]) {
+  return el("li", "", el("span", "day", data.days[day]), " ", data.words[what] + (times > 1 ? ` (${number(times)} times)` : ""));
 }
 
 function svg(tag, attributes) {
@@ -280,7 +323,7 @@ for (const button of document.querySelectorAll("#list th button")) {
 }
 $("sort").onchange = () => sortBy(COLUMNS[$("sort").value], starts(COLUMNS[$("sort").value]));
 $("owner").onchange = toAddress;
-$("tier").onchange = choose;
+for (const id of ["tier", "source", "territory"]) if ($(id)) $(id).onchange = choose;
 $("find").oninput = choose;
 $("back").onclick = () => turn(at - SIZE);
 $("next").onclick = () => turn(at + SIZE);

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from models.forecast import between
-from pipelines.delivery.night import Night
+from pipelines.delivery.goals import sums
+from pipelines.delivery.night import Night, shown
 
 _HERE = Path(__file__).parent
-_LIMIT = 50_000
 _HEADS = (("rank", "Rank"), ("lead", "{who}"), ("owner", "Owner"), ("p", "Probability"), ("change", "Change"), ("value", "Expected value"))
 
 
@@ -29,7 +27,8 @@ def page(night: Night) -> bytes:
     The same night gives the same bytes. Everything that came from the company is data, never markup: it enters as JSON whose "<", ">" and "&"
     are escaped, and is shown as text; beyond that, the page's own policy lets nothing run but the script it was made with, and nothing be fetched.
     """
-    shown = night.complete[night.leads["listed"].to_numpy(dtype=bool) | (np.arange(len(night.leads)) < _LIMIT)]
+    kept = night.complete[shown(night.leads)]
+    sources, territories = _values(kept["source"]), _values(kept["territory"])
     owners = sorted({str(owner) for owner in night.leads["owner"]}, key=_naturally)
     style, script = _part("page.css"), _part("page.js")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -44,9 +43,12 @@ def page(night: Night) -> bytes:
         notices=night.notices,
         owners=owners,
         heads=[(key, head.format(who=night.words.who.capitalize())) for key, head in _HEADS],
+        priced=bool(night.leads["expected_value"].notna().any()),
         random=bool(night.leads["explored"].any()),
-        beyond=_beyond(len(shown), len(night.leads), night.words.those),
-        data=_data(night, shown, owners),
+        sources=sources,
+        territories=territories,
+        beyond=_beyond(len(kept), len(night.leads), night.words.those),
+        data=_data(night, kept, {"owners": owners, "sources": sources, "territories": territories}),
         style=Markup(style),
         style_hash=Markup(_hash(style)),
         script=Markup(script),
@@ -64,10 +66,10 @@ def _hash(inline: str) -> str:
     return f"'sha256-{b64encode(sha256(inline.encode('utf-8')).digest()).decode()}'"
 
 
-def _beyond(shown: int, leads: int, those: str) -> str:
-    if shown == leads:
+def _beyond(kept: int, leads: int, those: str) -> str:
+    if kept == leads:
         return ""
-    return f"This page holds {shown:,} of {leads:,} {those}: all of today's calls and the best of the rest. leads.csv, beside it, holds every one."
+    return f"This page holds {kept:,} of {leads:,} {those}: all of today's calls and the best of the rest. leads.csv, beside it, holds every one."
 
 
 def _naturally(owner: str) -> tuple[bool, list[tuple[str, int, str]], str]:
@@ -78,10 +80,19 @@ def _naturally(owner: str) -> tuple[bool, list[tuple[str, int, str]], str]:
     return not owner, [(word, len(digits.lstrip("0")), digits.lstrip("0")) for word, digits in parts], owner
 
 
-def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
-    """The leads as JSON that cannot end its script element; phrases and days that return are said once."""
-    owner_at = {owner: at for at, owner in enumerate(owners)}
+def _values(column: pd.Series) -> list[str]:
+    """What there is to choose by, in the order in which people look for it; what is not said comes last."""
+    return sorted({str(value) for value in column}, key=_naturally)
+
+
+def _data(night: Night, kept: pd.DataFrame, named: dict[str, list[str]]) -> Any:
+    """The leads as JSON that cannot end its script element; phrases, days and names that return are said once."""
+    owner_at, source_at, territory_at = ({name: at for at, name in enumerate(names)} for names in named.values())
     words, days = dict[str, int](), dict[str, int]()
+
+    def once(text: object, told: dict[str, int]) -> int:
+        return told.setdefault(str(text), len(told))
+
     leads = [
         [
             lead.rank,
@@ -96,23 +107,27 @@ def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
             None if pd.isna(lead.change) else round(lead.change, 4),
             int(lead.listed),
             int(lead.explored),
-            [[words.setdefault(str(reason["words"]), len(words)), reason["contribution"]] for reason in lead.reasons],
-            [[days.setdefault(str(day), len(days)), round(p, 4)] for day, p in lead.history],
+            [[once(reason["words"], words), reason["contribution"]] for reason in lead.reasons],
+            [[once(day, days), round(p, 4)] for day, p in lead.history],
             "" if pd.isna(lead.left_out) else lead.left_out,
             "" if pd.isna(lead.by_hand) else lead.by_hand,
             "" if pd.isna(lead.fit) else f"{lead.grade}: fit {lead.fit:.0f}, engagement {lead.engagement:.0f}",
             0 if pd.isna(lead.qualified) else int(lead.qualified),
             "" if pd.isna(lead.next_step) else lead.next_step,
+            int(lead.new),
+            source_at[str(lead.source)],
+            territory_at[str(lead.territory)],
+            [[once(day, days), once(_event(who, what), words), times] for day, who, what, times in _list(lead.diary)],
         ]
-        for lead in shown.itertuples(index=False)
+        for lead in kept.itertuples(index=False)
     ]
-    place = dict(zip(shown["lead_id"], range(len(shown)), strict=True))
-    each = {str(owner): theirs for owner, theirs in night.leads.groupby("owner", sort=False)}
     everything = {
         "currency": night.currency,
         "said": {name: getattr(night.words, name) for name in ("who", "those", "one", "noun")},
-        "everybody": _sums(night.leads),
-        "owners": [{"name": owner, **_sums(each[owner]), "best": _best(each[owner], place)} for owner in owners],
+        "count": night.goals.count,
+        **_team(night, named["owners"], dict(zip(kept["lead_id"], range(len(kept)), strict=True))),
+        "sources": named["sources"],
+        "territories": named["territories"],
         "words": list(words),
         "days": list(days),
         "leads": leads,
@@ -123,18 +138,35 @@ def _data(night: Night, shown: pd.DataFrame, owners: list[str]) -> Any:
     return Markup(text)
 
 
-def _sums(leads: pd.DataFrame) -> dict[str, float]:
-    """What the cards and the manager's table say of some leads; conversions are expected of the listed ones."""
-    listed = leads["listed"].to_numpy(dtype=bool)
-    probability = leads["probability"].to_numpy()
-    low, high = between(probability[listed])
+def _list(value: Any) -> list[Any]:
+    """What happened with a lead; of one with which nothing did, a frame says NaN."""
+    return value if isinstance(value, list) else []
+
+
+def _event(who: str, what: str) -> str:
+    """A line of what happened, as a person says it."""
+    return what.replace("_", " ") + (" by us" if who == "us" else "")
+
+
+def _team(night: Night, owners: list[str], place: dict[Any, int]) -> dict[str, Any]:
+    """Everybody's sums, each team's where there are several, and each owner's with the best of today's calls."""
+    leads = night.complete.assign(owner_id=night.leads.get("owner_id", night.leads["owner"]))
+    each = {str(owner): theirs for owner, theirs in leads.groupby("owner", sort=False)}
+    of_team = {str(team): theirs for team, theirs in leads.groupby("team", sort=True)}
+    ids = {team: list(theirs["owner_id"].dropna().astype(str).unique()) for team, theirs in of_team.items()}
+    goals = night.goals
     return {
-        "calls": int(listed.sum()),
-        "expected": round(float(probability[listed].sum()), 4),
-        "low": low,
-        "high": high,
-        "open": len(leads),
-        "rate": round(float(probability.mean()), 4),
+        "everybody": sums(leads, goals, goals.everybody(ids)),
+        "teams": [{"name": team, **sums(of_team[team], goals, goals.team(team, ids[team]))} for team in ids if team] if len(ids) > 1 else [],
+        "owners": [
+            {
+                "name": owner,
+                "team": str(each[owner]["team"].iloc[0]),
+                **sums(each[owner], goals, goals.of(list(each[owner]["owner_id"].dropna().astype(str).unique()))),
+                "best": _best(each[owner], place),
+            }
+            for owner in owners
+        ],
     }
 
 

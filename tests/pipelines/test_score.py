@@ -22,7 +22,7 @@ from models.registry import Champion
 from models.rules import rules
 from pipelines.company import Company, open_company
 from pipelines.extract import extract
-from pipelines.score import backfill, build_snapshot, fetch_champion, score, send_lists, write_lists
+from pipelines.score import backfill, build_snapshot, fetch_champion, score, see_night, send_lists, write_lists
 from pipelines.settings import read_settings
 from pipelines.train import train
 from pipelines.warehouse import Warehouse
@@ -201,11 +201,13 @@ def test_every_rep_has_a_workbook_beside_the_page_and_gets_that_very_one_by_mail
         settings = read_settings(config)
         with Warehouse.open(settings.warehouse_url) as warehouse:
             company = Company(settings, warehouse, warehouse.crm(), NIGHT, ())
-            folder = write_lists.fn(company, champion, NIGHT)
+            seen = see_night.fn(company, champion, NIGHT)
+            folder = write_lists.fn(company, seen)
             first = {path.name: path.read_bytes() for path in folder.iterdir()}
-            posted = send_lists.fn(company, champion, NIGHT, folder)
-            write_lists.fn(company, champion, NIGHT)
-            again = send_lists.fn(company, champion, NIGHT, folder)
+            posted = send_lists.fn(company, seen, folder)
+            again_seen = see_night.fn(company, champion, NIGHT)
+            write_lists.fn(company, again_seen)
+            again = send_lists.fn(company, again_seen, folder)
     assert sorted(first) == ["ann.xlsx", "bob.xlsx", "index.html", "leads.csv", "nobody.xlsx"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     assert (posted.sent, posted.failed, again.sent, office.recipients) == (1, False, 0, ["ann@northwind.example"])

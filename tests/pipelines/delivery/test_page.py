@@ -79,6 +79,7 @@ def test_the_facts_are_those_of_whoever_is_chosen(show: Open) -> None:
     assert facts(tab) == [
         "4 leads to call today",
         "2.1 conversions expected among the leads listed for today, 1 to 3 in 8 of 10 cases",
+        "14.4K EUR expected of these calls, 6K to 22K in 8 of 10 cases",
         "20 open leads scored",
         "29.5 % average probability of all of these",
     ]
@@ -88,7 +89,7 @@ def test_one_lead_is_a_lead(show: Open) -> None:
     tab = show(night(LEADS[:1]))
     assert tab.inner_text("#count") == "1 lead"
     assert facts(tab)[:2] == ["1 lead to call today", "0.6 conversions expected among the lead listed for today, 0 to 1 in 8 of 10 cases"]
-    assert facts(tab)[2] == "1 open lead scored"
+    assert facts(tab)[2:4] == ["1.7K EUR expected of these calls, 0 to 2.8K in 8 of 10 cases", "1 open lead scored"]
 
 
 def test_a_rep_first_sees_todays_calls_best_first(show: Open) -> None:

@@ -43,7 +43,7 @@ def test_a_click_on_a_head_sorts_by_it_and_another_turns_it_round(show: Open) ->
 def test_owner_tier_and_search_narrow_the_list_together(show: Open) -> None:
     tab = all_open(show(night()))
     assert tab.locator("#owner option").all_inner_texts() == ["Everybody", "ann", "bob", "cleo"]
-    tiers = ["Today's calls", "All open leads", "Tier B", "Tier C", "Tier D", "Tier E", "Qualified", "Left out today"]
+    tiers = ["Today's calls", "All open leads", "Tier B", "Tier C", "Tier D", "Tier E", "New among today's calls", "Qualified", "Left out today"]
     assert tab.locator("#tier option").all_inner_texts() == tiers
     tab.select_option("#owner", label="bob")
     assert shown(tab) == names([lead for lead in LEADS if lead["owner"] == "bob"])
@@ -135,7 +135,7 @@ def test_leads_beyond_the_limit_are_said_in_a_sentence_and_calls_are_never_left_
     tab = show(night(leads_frame=many))
     said = "This page holds 50,001 of 50,003 open leads: all of today's calls and the best of the rest. leads.csv, beside it, holds every one."
     assert tab.inner_text(".beyond") == said
-    assert (shown(tab, 0), facts(tab)[2]) == (["1 A", "50,002 B"], "50,003 open leads scored")
+    assert (shown(tab, 0), facts(tab)[3]) == (["1 A", "50,002 B"], "50,003 open leads scored")
     all_open(tab)
     assert (tab.inner_text("#count"), tab.inner_text("#at")) == ("50,001 leads", "1 to 50 of 50,001")
     assert show(night()).locator(".beyond").count() == 0

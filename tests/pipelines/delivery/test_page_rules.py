@@ -10,14 +10,34 @@ from axe_playwright_python.sync_playwright import Axe
 from nights import LEADS, all_open, night, shown
 from playwright.sync_api import Page
 
+from pipelines.delivery.goals import Goals
+
 # One browser for all of them.
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Page]
-PLAIN: dict[str, Any] = {"left_out": "", "by_hand": None, "grade": "B2", "fit": 50, "engagement": 50, "qualified": False}
+PLAIN: dict[str, Any] = {
+    "source": "",
+    "territory": "",
+    "new": False,
+    "left_out": "",
+    "by_hand": None,
+    "grade": "B2",
+    "fit": 50,
+    "engagement": 50,
+    "qualified": False,
+}
 HOT = {**LEADS[0], **PLAIN, "grade": "A1", "fit": 62, "engagement": 71, "qualified": True, "next_step": "one more call"}
 OUT = {**LEADS[12], **PLAIN, "left_out": "unsubscribed"}
 PINNED = {**LEADS[1], **PLAIN, "by_hand": "place 1 by ann until 2025-07-01: met at the fair"}
-NIGHT = night([HOT, PINNED, OUT, *({**lead, **PLAIN} for lead in LEADS[2:12])])
+KNOWN = {
+    **LEADS[2],
+    **PLAIN,
+    "source": "web",
+    "territory": "north",
+    "new": True,
+    "diary": [["2025-05-31", "us", "call", 2], ["2025-05-30", "lead", "e_mail", 1]],
+}
+NIGHT = night([KNOWN, HOT, PINNED, OUT, *({**lead, **PLAIN} for lead in LEADS[3:12])], goals=Goals({"ann": 9_000.0}))
 
 
 def _told(tab: Page, name: str) -> dict[str, str]:
