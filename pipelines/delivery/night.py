@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -76,6 +77,12 @@ class Night:
             absent["diary"] = [[]] * len(self.leads)
         return self.leads.assign(**absent)
 
+    @cached_property
+    def told(self) -> dict[bool, set[str]]:
+        """What not every night says, and this one does: of any lead listed for today (True), and of any other (False)."""
+        leads, listed = self.complete, self.leads["listed"].to_numpy(dtype=bool)
+        return {of: {name for name in _LATER if leads.loc[listed == of, name].dropna().astype(bool).any()} for of in (True, False)}
+
     @property
     def chance(self) -> str:
         """What it is the probability of, with a name of the company's own: two product lines may both be lost."""
@@ -89,6 +96,12 @@ class Night:
         return f"20 % means: of 100 {who}s like it, about 20 {means} within {days} days. It speaks of many such {who}s, not of one."
 
     @property
+    def graded(self) -> str:
+        """What a grade is, in one sentence."""
+        who = self.words.who
+        return f"A grade is fit (A to C: who it is) and engagement (1 to 3: what it did), each from 0 to 100, where 50 is an average {who}."
+
+    @property
     def owners(self) -> dict[str, str]:
         """Whose leads they are, id to name, whoever has the best lead first; the id of nobody is empty."""
         owned = self.leads.assign(owner_id=self.leads["owner_id"].fillna("")).drop_duplicates("owner_id")
@@ -96,7 +109,7 @@ class Night:
 
     def leads_of(self, owner: str) -> pd.DataFrame:
         """One owner's leads in the order of rank; "": nobody's."""
-        return self.leads[self.leads["owner_id"].fillna("").astype(str) == owner]
+        return self.complete[self.leads["owner_id"].fillna("").astype(str) == owner]
 
     def record(self, lead_id: str) -> str:
         """Where a lead's record stands in the CRM; "" where that is not known.

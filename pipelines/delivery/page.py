@@ -39,6 +39,7 @@ def page(night: Night) -> bytes:
         said=night.words,
         chance=night.chance,
         means=night.means,
+        graded=night.graded,
         belief=night.belief,
         notices=night.notices,
         owners=owners,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, time
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
-from unicodedata import combining, name, normalize
+from unicodedata import combining, east_asian_width, name, normalize
 
 import pandas as pd
 import xlsxwriter
 
+from pipelines.delivery.column import Column, columns_of
 from pipelines.delivery.feedback import CHOICES, Stamp
-from pipelines.delivery.night import Night, said
+from pipelines.delivery.night import Night
 from pipelines.delivery.sheet import inert
 
 TODAY, ABOUT = "Today", "About"
@@ -25,20 +25,16 @@ MOST = 10_000
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MARKUP = re.compile(r"\A<r>.*</r>\Z", re.DOTALL)
 _LONGEST, _LONGEST_LINK = 32_767, 2_000
+# In points: a line of text, and the tallest row that Excel takes.
+_LINE, _TALLEST = 15, 405
+# In signs: the words on the last sheet.
+_WIDE = 110
 _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+# Between rows, where paper has no grid.
+_LINED = {"bottom": 1, "bottom_color": "#e3e8ed"}
 _TIERS = {"A": ("#d9f0e5", "#07502f"), "B": ("#e1edfa", "#083f78"), **dict.fromkeys("CDE", ("#eef2f6", "#16202b"))}
 # Windows keeps some names for its devices, whatever follows the dot; and a name may look like one that we told apart.
 _TAKEN = re.compile(r"\A(con|prn|aux|nul|com\d|lpt\d)\Z|-[0-9a-f]{8}\Z")
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a list: its head, its width in signs, the format of its cells, and what a lead has in it."""
-
-    head: str
-    width: int
-    form: str
-    of: Callable[[Any], object]
 
 
 def workbooks(night: Night) -> dict[str, bytes]:
@@ -62,9 +58,9 @@ def workbook(night: Night, owner: str) -> bytes:
     with xlsxwriter.Workbook(content, _OPTIONS) as book:
         # Not the present: a night written again has to be the same to the byte.
         book.set_properties({"title": cell(night.company)[:200], "created": datetime.combine(night.day, time())})
-        form = {key: book.add_format({"valign": "top", **how}) for key, how in _formats(night.currency).items()}
-        for title, shown in ((TODAY, leads[listed]), (f"Other {night.words.those}", others.head(MOST))):
-            _list(book, title, shown, _columns(night), form)
+        form = {key: book.add_format({"valign": "top", **_LINED, **how}) for key, how in _formats(night.currency).items()}
+        for title, today, shown in ((TODAY, True, leads[listed]), (f"Other {night.words.those}", False, others.head(MOST))):
+            _list(book, title, shown, columns_of(night, today), form)
         beyond = f"{MOST:,} of {len(others):,} other {night.words.those} are in this file, best first; leads.csv, beside it, holds every one."
         _about(book, night, owner, [beyond] if len(others) > MOST else [], form)
     return content.getvalue()
@@ -119,48 +115,24 @@ def _shown(sign: re.Match[str]) -> str:
 def _formats(currency: str) -> dict[str, dict[str, Any]]:
     behind = "".join(sign for sign in cell(currency) if sign not in '"\n')[:20]
     entry = {"num_format": "@", "text_wrap": True, "locked": False, "bg_color": "#fffbe6", "border": 1, "border_color": "#e3e8ed"}
-    return {
-        "head": {"bold": True, "bg_color": "#16202b", "font_color": "#ffffff", "text_wrap": True},
-        "title": {"bold": True, "font_size": 14},
+    cells: dict[str, dict[str, Any]] = {
+        "title": {"bold": True, "font_size": 14, "bottom": 0},
         "name": {"bold": True},
         # "@": a text that is edited stays one.
         "text": {"num_format": "@"},
-        "wrapped": {"num_format": "@", "text_wrap": True},
-        "whole": {"num_format": "0"},
-        "percent": {"num_format": "0.0%"},
-        "points": {"num_format": "+0.0;-0.0;0.0"},
-        "money": {"num_format": f'#,##0" {behind}"' if behind else "#,##0"},
+        "mark": {"num_format": "@", "align": "center"},
+        "wrapped": {"num_format": "@", "text_wrap": True, "align": "left", "indent": 1},
+        "whole": {"num_format": "0", "align": "right"},
+        "score": {"num_format": "0", "align": "center"},
+        "percent": {"num_format": "0.0%", "align": "right"},
+        "points": {"num_format": "+0.0;-0.0;0.0", "align": "right"},
+        "money": {"num_format": f'#,##0" {behind}"' if behind else "#,##0", "align": "right"},
         "link": {"font_color": "#0b5cad", "underline": 1},
         "entry": entry,
     }
-
-
-def _columns(night: Night) -> list[Column]:
-    record = [Column("CRM", 9, "link", lambda lead: night.record(str(lead.lead_id)))] if night.crm_link else []
-    return [
-        Column("Rank", 7, "whole", lambda lead: lead.rank),
-        Column("Tier", 6, "text", lambda lead: lead.tier),
-        Column("Name", 24, "wrapped", lambda lead: lead.name),
-        Column("Company", 24, "wrapped", lambda lead: lead.company),
-        Column("Probability", 12, "percent", lambda lead: _rounded(lead.probability, 4)),
-        Column("Change", 9, "points", lambda lead: _rounded(lead.change, 4, 100)),
-        Column("Expected value", 13, "money", lambda lead: _rounded(lead.expected_value, 2)),
-        Column("Reasons for", 48, "wrapped", _for),
-        Column("Reasons against", 36, "wrapped", lambda lead: said(lead.reasons, -1)),
-        *record,
-        Column("Lead ID", 14, "text", lambda lead: lead.lead_id),
-        Column("Feedback", 22, "entry", lambda lead: None),
-        Column("Note", 36, "entry", lambda lead: None),
-    ]
-
-
-def _rounded(value: Any, digits: int, times: int = 1) -> float | None:
-    return None if pd.isna(value) else round(times * round(float(value), digits), digits)
-
-
-def _for(lead: Any) -> str:
-    drawn = "drawn at random whatever its score, to measure what scoring brings"
-    return "; ".join(part for part in (drawn if lead.explored else "", said(lead.reasons, 1)) if part)
+    head = {"bold": True, "bg_color": "#16202b", "font_color": "#ffffff", "text_wrap": True}
+    placed = {key: {part: how[part] for part in ("align", "indent") if part in how} for key, how in cells.items()}
+    return {**cells, **{f"{key} head": {**head, **where} for key, where in placed.items()}}
 
 
 def _list(book: xlsxwriter.Workbook, title: str, leads: pd.DataFrame, columns: list[Column], form: Mapping[str, Any]) -> None:
@@ -169,10 +141,14 @@ def _list(book: xlsxwriter.Workbook, title: str, leads: pd.DataFrame, columns: l
     last, place = max(len(leads), 1), {column.head: at for at, column in enumerate(columns)}
     for at, column in enumerate(columns):
         sheet.set_column(at, at, column.width)
-        sheet.write_string(0, at, column.head, form["head"])
+        sheet.write_string(0, at, column.head, form[f"{column.form} head"])
+    # Of two lines, so that the button of the filter, which lies on the lower one, covers no word.
+    sheet.set_row(0, 2 * _LINE)
     for row, lead in enumerate(leads.itertuples(index=False), start=1):
-        for at, column in enumerate(columns):
-            _write(sheet, row, at, column.of(lead), column.form, form[column.form])
+        values = [column.of(lead) for column in columns]
+        sheet.set_row(row, _height((value, column.width) for value, column in zip(values, columns, strict=True) if column.form == "wrapped"))
+        for at, (value, column) in enumerate(zip(values, columns, strict=True)):
+            _write(sheet, row, at, value, column.form, form[column.form])
     sheet.freeze_panes(1, place["Name"] + 1)
     sheet.autofilter(0, 0, last, len(columns) - 1)
     bar = {"type": "data_bar", "data_bar_2010": True, "bar_solid": True, "bar_color": "#9cc4ec", "min_type": "num", "min_value": 0}
@@ -191,34 +167,53 @@ def _list(book: xlsxwriter.Workbook, title: str, leads: pd.DataFrame, columns: l
     sheet.data_validation(1, place["Feedback"], last, place["Feedback"], choose)
     sheet.ignore_errors({"number_stored_as_text": "A1:XFD1048576"})
     sheet.set_landscape()
+    # In inches: what home printers reach, for every column is on every page.
+    sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
+    sheet.set_footer("&L&A&RPage &P of &N")
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(0)
 
 
 def _write(sheet: Any, row: int, at: int, value: Any, kind: str, form: Any) -> None:
     """A cell of the kind that its column is."""
-    if value is None or value == "":
+    if pd.isna(value) or value == "":
         sheet.write_blank(row, at, None, form)
     elif kind == "link":
         # A longer address Excel takes for damage to the whole file.
         if len(value) <= _LONGEST_LINK:
             sheet.write_url(row, at, value, form, "open")
-    elif kind in ("whole", "percent", "points", "money"):
+    elif kind in ("whole", "score", "percent", "points", "money"):
         sheet.write_number(row, at, float(value), form)
     else:
         sheet.write_string(row, at, cell(value), form)
+
+
+def _height(texts: Iterable[tuple[object, int]]) -> int:
+    """The height of a row in which each of some texts fits into its width: LibreOffice would print what does not fit over the next row."""
+    return min(_TALLEST, _LINE * max((_lines_of(str(text), width) for text, width in texts if not pd.isna(text)), default=1))
+
+
+def _lines_of(text: str, width: int) -> int:
+    """At most so many lines: of the width, two signs are lost to the words that do not fit in."""
+    return sum(max(1, -(-_signs(line) // (width - 2))) for line in text.split("\n"))
+
+
+def _signs(text: str) -> int:
+    return len(text) if text.isascii() else sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def _about(book: xlsxwriter.Workbook, night: Night, owner: str, beyond: list[str], form: Mapping[str, Any]) -> None:
     """What the lists are, in words; the choices first, whose place the other sheets know; last, hidden, whose list of which night it is."""
     sheet = book.add_worksheet(ABOUT)
     sheet.set_column(0, 0, 22)
-    sheet.set_column(1, 1, 110)
+    sheet.set_column(1, 1, _WIDE)
     sheet.write_string(0, 0, cell(f"{night.company}: {night.words.head}"), form["title"])
+    sheet.set_row(0, 2 * _LINE)
     lines = [*(("Feedback" if not at else "", choice) for at, choice in enumerate(CHOICES)), *_lines(night, owner, beyond)]
     for row, (head, words) in enumerate(lines, start=1):
         sheet.write_string(row, 0, head, form["name"])
         sheet.write_string(row, 1, cell(words), form["wrapped"])
+        sheet.set_row(row, _height([(words, _WIDE)]))
     stamp = Stamp(night.chosen, night.as_of or datetime.combine(night.day, time()), owner)
     sheet.write_string(len(lines) + 2, 0, stamp.text(), form["text"])
     sheet.set_row(len(lines) + 2, None, None, {"hidden": True})
@@ -234,8 +229,19 @@ def _lines(night: Night, owner: str, beyond: list[str]) -> Iterator[tuple[str, s
     yield "Probability", f"Probability {night.chance} within {night.horizon_days} days. {night.means}"
     yield "Change", "Of the probability since the last night, in points: +2.0 is from 10 % to 12 %."
     yield "Tier", "A: today's calls. B, C and D would fill the next three lists, and E is the rest."
+    told = night.told[True] | night.told[False]
+    yield from ((head, words) for head, words, needs in _later(night) if needs in told)
     yield "Reasons", "What went with a higher or lower score in the past, not what causes it."
-    groups = (("Left out", beyond), ("To mind today", night.notices), ("How it was measured", night.belief))
+    groups = (("Not in this file", beyond), ("To mind today", night.notices), ("How it was measured", night.belief))
     for head, sentences in groups:
         for at, sentence in enumerate(sentences):
             yield ("" if at else head), sentence
+
+
+def _later(night: Night) -> Iterator[tuple[str, str, str]]:
+    """Head and words of what not every night says, and what that is."""
+    yield "Grade", night.graded, "grade"
+    yield "Qualified", "It fits and is engaged well enough for marketing to hand it over to sales.", "qualified"
+    yield "What would change it", "The first kind of touch with which the score would be higher: a hint, and no promise.", "next_step"
+    yield "By hand", "What somebody decided, until when and why. It moves a lead on the list and leaves its score as it is.", "by_hand"
+    yield "Left out", "Why a lead is not called today, whatever its score.", "left_out"

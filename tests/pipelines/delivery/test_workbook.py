@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reps import BOB, TEAM, night
+from xlsx import MAIN, about_of, formulas_of, parts_of, sheets_of
 
 from features.outcome import WORDS
 from pipelines.delivery import workbook as module
@@ -36,33 +32,11 @@ HEADS = [
     "Note",
 ]
 LINKED = [*HEADS[:9], "CRM", *HEADS[9:]]
-MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
-def _sheets(content: bytes) -> dict[str, list[list[Any]]]:
-    read = pd.read_excel(io.BytesIO(content), sheet_name=None, header=None, engine="calamine", na_filter=False)
-    return {name: frame.to_numpy(dtype=object).tolist() for name, frame in read.items()}
-
-
-def _parts(content: bytes) -> dict[str, ElementTree.Element]:
-    """Every part of the file, parsed: one that were no XML would stop Excel from opening it."""
-    with zipfile.ZipFile(io.BytesIO(content)) as parts:
-        assert parts.testzip() is None
-        return {name: ElementTree.fromstring(parts.read(name)) for name in parts.namelist()}
-
-
-def _about(content: bytes) -> dict[str, str]:
-    """Head -> words of the sheet About, several lines under one head joined."""
-    told, last = dict[str, str](), ""
-    for head, words in _sheets(content)["About"][1:]:
-        last = head or last
-        told[last] = "\n".join(filter(None, (told.get(last), words)))
-    return told
-
-
 def test_a_lead_is_a_row_of_real_types() -> None:
-    sheets = _sheets(workbook(night({}), "o1"))
+    sheets = sheets_of(workbook(night({}), "o1"))
     assert list(sheets) == ["Today", "Other open leads", "About"]
     head, row = sheets["Today"]
     assert head == HEADS
@@ -77,7 +51,8 @@ def test_every_lead_of_the_night_stands_in_one_workbook_once() -> None:
     made = workbooks(night(*TEAM))
     assert list(made) == ["ann.xlsx", "bob.xlsx", "nobody.xlsx"]
     ids = {
-        file: {sheet: [row[-3] for row in rows[1:]] for sheet, rows in _sheets(content).items() if sheet != "About"} for file, content in made.items()
+        file: {sheet: [row[-3] for row in rows[1:]] for sheet, rows in sheets_of(content).items() if sheet != "About"}
+        for file, content in made.items()
     }
     assert ids == {
         "ann.xlsx": {"Today": ["L1", "L2"], "Other open leads": ["L4"]},
@@ -88,9 +63,9 @@ def test_every_lead_of_the_night_stands_in_one_workbook_once() -> None:
 
 def test_what_is_not_known_is_an_empty_cell() -> None:
     unknown = {"expected_value": float("nan"), "change": float("nan"), "name": "", "company": "", "reasons": []}
-    row = _sheets(workbook(night(unknown), "o1"))["Today"][1]
+    row = sheets_of(workbook(night(unknown), "o1"))["Today"][1]
     assert [row[at] for at in (2, 3, 5, 6, 7, 8)] == [""] * 6
-    sheet = _parts(workbook(night(unknown), "o1"))["xl/worksheets/sheet1.xml"]
+    sheet = parts_of(workbook(night(unknown), "o1"))["xl/worksheets/sheet1.xml"]
     assert [cell.find(f"{MAIN}v") for cell in sheet.iter(f"{MAIN}c") if cell.get("r") in ("C2", "F2", "G2")] == [None] * 3
 
 
@@ -100,7 +75,7 @@ def test_the_same_night_gives_the_same_bytes() -> None:
 
 
 def test_the_head_stays_in_sight_rows_can_be_filtered_and_figures_have_colours() -> None:
-    parts = _parts(workbook(night(*TEAM), "o1"))
+    parts = parts_of(workbook(night(*TEAM), "o1"))
     for sheet, last in (("sheet1", 3), ("sheet2", 2)):
         root = parts[f"xl/worksheets/{sheet}.xml"]
         pane = next(root.iter(f"{MAIN}pane"))
@@ -116,20 +91,20 @@ def test_the_head_stays_in_sight_rows_can_be_filtered_and_figures_have_colours()
 
 def test_feedback_is_chosen_from_a_list_that_lies_on_the_last_sheet() -> None:
     content = workbook(night(*TEAM), "o1")
-    (rule,) = _parts(content)["xl/worksheets/sheet1.xml"].iter(f"{MAIN}dataValidation")
+    (rule,) = parts_of(content)["xl/worksheets/sheet1.xml"].iter(f"{MAIN}dataValidation")
     assert (rule.get("type"), rule.get("sqref"), rule.findtext(f"{MAIN}formula1")) == ("list", "K2:K3", "About!$B$2:$B$7")
-    assert tuple(row[1] for row in _sheets(content)["About"][1:7]) == CHOICES
+    assert tuple(row[1] for row in sheets_of(content)["About"][1:7]) == CHOICES
     # The two columns a rep writes in stay open where somebody protects the sheet.
-    styles = _parts(content)["xl/styles.xml"]
+    styles = parts_of(content)["xl/styles.xml"]
     unlocked = [at for at, style in enumerate(styles.find(f"{MAIN}cellXfs") or []) if style.find(f"{MAIN}protection") is not None]
-    sheet = _parts(content)["xl/worksheets/sheet1.xml"]
+    sheet = parts_of(content)["xl/worksheets/sheet1.xml"]
     assert {cell.get("r") for cell in sheet.iter(f"{MAIN}c") if int(cell.get("s") or 0) in unlocked} == {"K2", "L2", "K3", "L3"}
 
 
 def test_the_last_sheet_says_what_the_figures_are() -> None:
     content = workbook(night(*TEAM, belief=("Slope 1.0.", "Model: trees."), notices=("3 rows were refused.",)), "o1")
-    assert _sheets(content)["About"][0] == ["Northwind: who to call first", ""]
-    told = _about(content)
+    assert sheets_of(content)["About"][0] == ["Northwind: who to call first", ""]
+    told = about_of(content)
     assert told["Night"] == "Tuesday, 04 March 2025"
     assert told["Whose leads"] == "Ann"
     assert told["Horizon"] == "90 days"
@@ -139,39 +114,28 @@ def test_the_last_sheet_says_what_the_figures_are() -> None:
     )
     assert told["To mind today"] == "3 rows were refused."
     assert told["How it was measured"] == "Slope 1.0.\nModel: trees."
-    assert _about(workbook(night(*TEAM), ""))["Whose leads"] == "nobody's"
+    assert about_of(workbook(night(*TEAM), ""))["Whose leads"] == "nobody's"
 
 
 def test_a_list_of_customers_speaks_of_customers() -> None:
     content = workbook(night(*TEAM, outcome="churn", words=WORDS["churn"]), "o1")
-    assert list(_sheets(content)) == ["Today", "Other customers", "About"]
-    assert "of 100 customers like it, about 20 leave within 90 days" in _about(content)["Probability"]
+    assert list(sheets_of(content)) == ["Today", "Other customers", "About"]
+    assert "of 100 customers like it, about 20 leave within 90 days" in about_of(content)["Probability"]
 
 
 def test_a_lead_drawn_at_random_says_so() -> None:
-    row = _sheets(workbook(night({"explored": True}), "o1"))["Today"][1]
+    row = sheets_of(workbook(night({"explored": True}), "o1"))["Today"][1]
     assert row[7] == "drawn at random whatever its score, to measure what scoring brings; opened 3 e-mails; source: web"
 
 
 def test_an_id_is_one_part_of_the_address_of_its_record() -> None:
     linked = night({"lead_id": "a/b?c=1&d#é "}, crm_link="https://crm.example/leads/{lead_id}/view")
     content = workbook(linked, "o1")
-    assert _sheets(content)["Today"][0] == LINKED
-    (link,) = _parts(content)["xl/worksheets/_rels/sheet1.xml.rels"]
+    assert sheets_of(content)["Today"][0] == LINKED
+    (link,) = parts_of(content)["xl/worksheets/_rels/sheet1.xml.rels"]
     assert (link.get("Target"), link.get("TargetMode")) == ("https://crm.example/leads/a%2Fb%3Fc%3D1%26d%23%C3%A9%20/view", "External")
     too_long = night({"lead_id": "é" * 1_000}, crm_link="https://crm.example/{lead_id}")
-    assert "xl/worksheets/_rels/sheet1.xml.rels" not in _parts(workbook(too_long, "o1"))
-
-
-def _formulas(content: bytes) -> list[str]:
-    """What Excel would calculate in the cells of any sheet."""
-    return [
-        one.text or ""
-        for name, part in _parts(content).items()
-        if "worksheets/sheet" in name
-        for row in part.iter(f"{MAIN}c")
-        for one in row.iter(f"{MAIN}f")
-    ]
+    assert "xl/worksheets/_rels/sheet1.xml.rels" not in parts_of(workbook(too_long, "o1"))
 
 
 @pytest.mark.parametrize(
@@ -181,16 +145,16 @@ def test_a_formula_is_shown_and_not_run(formula: str) -> None:
     reasons = [{"words": formula, "contribution": 1.0}, {"words": formula, "contribution": -1.0}]
     hostile = {"name": formula, "company": formula, "owner": formula, "owner_id": formula, "lead_id": formula, "reasons": reasons}
     content = workbook(night(hostile, company=formula, currency=formula, notices=(formula,), belief=(formula,)), formula)
-    row = _sheets(content)["Today"][1]
+    row = sheets_of(content)["Today"][1]
     assert [row[at] for at in (2, 3, 7, 8, 9)] == [cell(formula)] * 5
     assert cell(formula) in (formula, f"'{formula}")
     assert not cell(formula).startswith(("=", "+", "-", "@"))
-    assert _formulas(content) == []
-    assert not [name for name in _parts(content) if "externalLink" in name or "_rels/sheet" in name]
+    assert formulas_of(content) == []
+    assert not [name for name in parts_of(content) if "externalLink" in name or "_rels/sheet" in name]
 
 
 def test_texts_that_look_like_numbers_stay_texts() -> None:
-    row = _sheets(workbook(night({"lead_id": "007", "name": "1e5", "company": "2025-01-02"}), "o1"))["Today"][1]
+    row = sheets_of(workbook(night({"lead_id": "007", "name": "1e5", "company": "2025-01-02"}), "o1"))["Today"][1]
     assert (row[9], row[2], row[3]) == ("007", "1e5", "2025-01-02")
 
 
@@ -210,12 +174,12 @@ def test_texts_that_look_like_numbers_stay_texts() -> None:
 )
 def test_a_sign_that_no_workbook_can_hold_is_shown_as_another(text: str, shown: str) -> None:
     assert cell(text) == shown
-    assert _sheets(workbook(night({"name": text}), "o1"))["Today"][1][2] == shown
+    assert sheets_of(workbook(night({"name": text}), "o1"))["Today"][1][2] == shown
 
 
 @pytest.mark.parametrize("sign", ["x", "é", "😀"])
 def test_a_text_is_no_longer_than_excel_takes(sign: str) -> None:
-    shown = _sheets(workbook(night({"name": sign * 40_000}), "o1"))["Today"][1][2]
+    shown = sheets_of(workbook(night({"name": sign * 40_000}), "o1"))["Today"][1][2]
     assert shown == sign * (len(shown) - 1) + "…"
     assert 32_000 < len(shown.encode("utf-16-le")) // 2 <= 32_767
 
@@ -226,19 +190,19 @@ def test_whatever_a_text_holds_the_workbook_opens_and_shows_it(name: str, lead_i
     reasons = [{"words": words, "contribution": 1.0}]
     hostile = {"name": name, "lead_id": lead_id, "owner": owner, "owner_id": "o1", "reasons": reasons}
     content = workbook(night(hostile, company=company, currency=company, crm_link="https://crm.example/{lead_id}"), "o1")
-    row = _sheets(content)["Today"][1]
+    row = sheets_of(content)["Today"][1]
     assert (row[2], row[7], row[10]) == (cell(name), cell(words), cell(lead_id))
-    assert _formulas(content) == []
+    assert formulas_of(content) == []
 
 
 def test_of_many_other_leads_the_best_are_in_the_file_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 3)
     many = [{"lead_id": f"L{n}", "rank": n, "listed": n <= 2} for n in range(1, 1_007)]
     content = workbook(night(*many), "o1")
-    sheets = _sheets(content)
+    sheets = sheets_of(content)
     assert [len(sheets["Today"]), len(sheets["Other open leads"])] == [3, 4]
-    assert _about(content)["Left out"] == "3 of 1,004 other open leads are in this file, best first; leads.csv, beside it, holds every one."
-    assert "Left out" not in _about(workbook(night(*TEAM), "o1"))
+    assert about_of(content)["Not in this file"] == "3 of 1,004 other open leads are in this file, best first; leads.csv, beside it, holds every one."
+    assert "Not in this file" not in about_of(workbook(night(*TEAM), "o1"))
 
 
 @pytest.mark.parametrize(
@@ -286,8 +250,8 @@ def test_whatever_owners_are_called_every_file_system_takes_and_tells_apart_thei
 
 def test_two_owners_of_one_name_have_their_own_leads(tmp_path: Path) -> None:
     made = workbooks(night({}, {"lead_id": "L2", "rank": 2, **BOB, "owner": "ANN"}))
-    assert sorted(row[9] for content in made.values() for row in _sheets(content)["Today"][1:]) == ["L1", "L2"]
-    assert all(len(_sheets(content)["Today"]) == 2 for content in made.values())
+    assert sorted(row[9] for content in made.values() for row in sheets_of(content)["Today"][1:]) == ["L1", "L2"]
+    assert all(len(sheets_of(content)["Today"]) == 2 for content in made.values())
 
 
 def test_an_outcome_with_a_name_of_the_companys_own_is_named() -> None:
