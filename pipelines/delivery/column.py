@@ -40,6 +40,8 @@ def columns_of(night: Night, today: bool) -> list[Column]:
         Column("Tier", 6, "mark", lambda lead: lead.tier),
         Column("Name", 18, "wrapped", lambda lead: lead.name),
         Column("Company", 20, "wrapped", lambda lead: lead.company),
+        Column("Source", 14, "wrapped", lambda lead: lead.source, "source"),
+        Column("Territory", 12, "wrapped", lambda lead: lead.territory, "territory"),
         Column("Probability", 12, "percent", lambda lead: _rounded(lead.probability, 4)),
         Column("Change", 9, "points", lambda lead: _rounded(lead.change, 4, 100)),
         # Seven digits and the currency: of a number that does not fit Excel shows only ####.

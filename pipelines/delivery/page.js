@@ -149,7 +149,7 @@ function expected(of) {
 /* The rows */
 
 function reason([at, strength]) {
-  const words = data.words[at], usual = words.endsWith(")") ? words.lastIndexOf(" (usual: ") : -1;
+  const words = data.words[at], usual = words.endsWith("as the average)") ? words.lastIndexOf(" (") : words.endsWith(")") ? words.lastIndexOf(" (usual: ") : -1;
   const item = el("li", strength > 0 ? "for" : "against");
   item.append(...(usual < 0 ? [words] : [words.slice(0, usual), el("span", "usual", words.slice(usual))]));
   return item;

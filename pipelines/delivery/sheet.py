@@ -33,6 +33,10 @@ _COLUMNS = (
     "engagement",
     "qualified",
     "next_step",
+    "team",
+    "territory",
+    "source",
+    "new",
 )
 # A cell begins where the text does; and where Excel splits lines at another sign than the comma, as most of Europe's does, after that sign too.
 _BLANK = '[" \u00a0\ufeff]*'

@@ -47,7 +47,7 @@ def test_score_killed_at_ten_random_moments_never_leaves_a_half_night(
     config = own_company.config
     old = _night(config)
     # Another capacity makes another night, so that old and new can be told apart.
-    config.write_text(config.read_text(encoding="utf-8") + "\n[list]\nexplore = 0.2\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8").replace("[list]\n", "[list]\nexplore = 0.2\n"), encoding="utf-8")
     assert _ended(_started(config)) == 0
     began = monotonic()
     assert _ended(_started(config)) == 0

@@ -188,6 +188,9 @@ ignore = ["name"]
 
 [source.tables.owners]
 table = "owners.parquet"
+
+[list]
+territory = "country_region"
 """
 
 _RETENTION = """

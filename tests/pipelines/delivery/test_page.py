@@ -112,11 +112,11 @@ def test_a_change_is_told_in_points_and_greyed_where_there_is_none(show: Open) -
 
 
 def test_a_row_gives_two_reasons_for_and_one_against_with_the_usual_in_small(show: Open) -> None:
-    told = [("a (usual: 1)", 0.9), ("b", 0.5), ("c", 0.2), ("d (usual: x (usual: 2))", -0.8), ("e", -0.1)]
+    told = [("a (usual: 1)", 0.9), ("b (x) (converted 3.1 times as often as the average)", 0.5), ("c", 0.2), ("d (usual: x (usual: 2))", -0.8), ("e", -0.1)]
     tab = show(night([{**LEADS[0], "reasons": [{"words": words, "contribution": strength} for words, strength in told]}]))
     row = tab.locator("tr.lead")
-    assert row.locator("li").all_inner_texts() == ["a (usual: 1)", "b", "d (usual: x (usual: 2))"]
-    assert row.locator(".usual").all_text_contents() == [" (usual: 1)", " (usual: 2))"]
+    assert row.locator("li").all_inner_texts() == ["a (usual: 1)", "b (x) (converted 3.1 times as often as the average)", "d (usual: x (usual: 2))"]
+    assert row.locator(".usual").all_text_contents() == [" (usual: 1)", " (converted 3.1 times as often as the average)", " (usual: 2))"]
     size = "span => [getComputedStyle(span).fontSize, getComputedStyle(span.parentElement).fontSize].map(parseFloat)"
     small, large = row.locator(".usual").first.evaluate(size)
     assert small < large

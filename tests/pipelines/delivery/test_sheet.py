@@ -37,7 +37,7 @@ def _night(*leads: dict[str, Any]) -> Night:
     return Night("Northwind", "EUR", date(2025, 1, 2), 90, "first purchase", pd.DataFrame([{**LEAD, **lead} for lead in leads]))
 
 
-LATER = ["selection_probability", "left_out", "by_hand", "grade", "fit", "engagement", "qualified", "next_step"]
+LATER = ["selection_probability", "left_out", "by_hand", "grade", "fit", "engagement", "qualified", "next_step", "team", "territory", "source", "new"]
 
 
 def _read(content: bytes) -> list[list[str]]:
@@ -54,7 +54,8 @@ def test_a_lead_is_a_line_that_excel_reads_right() -> None:
     assert line == [
         *["1", "Ann", "1", "A", "L1", "Zoë Zorn", "Acme, Inc.", "0.1235", "12", "1234.57", "-0.0123", "True", "False"],
         *["opened 3 e-mails; source: web", "came in 90 days ago", "boosted trees"],
-        *[""] * 8,
+        *[""] * 11,
+        "False",
     ]
 
 
@@ -68,9 +69,13 @@ def test_whether_it_may_be_called_and_what_marketing_thinks_of_it_stand_at_the_e
         "engagement": 71,
         "qualified": True,
         "next_step": "one more call",
+        "team": "north",
+        "territory": "EMEA",
+        "source": "+web",
+        "new": True,
     }
     (line,) = _read(sheet(_night(known)))[1:]
-    assert line[-8:] == ["0.25", "unsubscribed", "'=ann", "A1", "62", "71", "True", "one more call"]
+    assert line[-12:] == ["0.25", "unsubscribed", "'=ann", "A1", "62", "71", "True", "one more call", "north", "EMEA", "'+web", "True"]
 
 
 def test_the_whole_night_is_there_in_the_order_of_rank() -> None:
