@@ -59,7 +59,7 @@ def owner_rows(world: World) -> pd.DataFrame:
             "email": [f"rep{n + 1}@seller.example" for n in number],
             "team": "Team " + region,
             "capacity": 20 + 5 * (number % 3),
-            "quota": 1_500.0 * (20 + 5 * (number % 3)),
+            "quota": 8_000.0 * (20 + 5 * (number % 3)),
             "territory": region,
         }
     )

@@ -112,7 +112,13 @@ def test_a_change_is_told_in_points_and_greyed_where_there_is_none(show: Open) -
 
 
 def test_a_row_gives_two_reasons_for_and_one_against_with_the_usual_in_small(show: Open) -> None:
-    told = [("a (usual: 1)", 0.9), ("b (x) (converted 3.1 times as often as the average)", 0.5), ("c", 0.2), ("d (usual: x (usual: 2))", -0.8), ("e", -0.1)]
+    told = [
+        ("a (usual: 1)", 0.9),
+        ("b (x) (converted 3.1 times as often as the average)", 0.5),
+        ("c", 0.2),
+        ("d (usual: x (usual: 2))", -0.8),
+        ("e", -0.1),
+    ]
     tab = show(night([{**LEADS[0], "reasons": [{"words": words, "contribution": strength} for words, strength in told]}]))
     row = tab.locator("tr.lead")
     assert row.locator("li").all_inner_texts() == ["a (usual: 1)", "b (x) (converted 3.1 times as often as the average)", "d (usual: x (usual: 2))"]
