@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor
+from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, told
 
 SECRET = "dyn~canary-7788"
 COLUMNS = {"msdyn_score", "msdyn_grade", "msdyn_scoretrend", "msdyn_scorereasons", "msdyn_scoredon", "msdyn_entityid", "msdyn_entitytype"}
@@ -45,7 +45,7 @@ class DynamicsVendor(Vendor):
             if not self.installed:
                 return self._error(404, "Resource not found for the segment 'msdyn_predictivescores'.")
             unknown = sorted(asked_for - COLUMNS)
-            return self._error(400, f"Could not find a property named '{unknown[0]}'") if unknown else self._json(200, {"value": []})
+            return self._error(400, f"Could not find a property named '{unknown[0]}'") if unknown else told(200, {"value": []})
         assert place == "/api/data/v9.2/$batch"
         self.calls["batch"] += 1
         return self._spoilt(asked)
@@ -55,9 +55,9 @@ class DynamicsVendor(Vendor):
         assert form["scope"] == [f"{self.url}/.default"]
         if self.fault == "wrong secret" or form["client_secret"] != [SECRET]:
             said = {"error": "invalid_client", "error_description": f"AADSTS7000215: Invalid client secret provided: {SECRET}"}
-            return self._json(401, said)
+            return told(401, said)
         self.tokens.append(f"eyJ-canary-{len(self.tokens)}")
-        return self._json(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self.tokens[-1]})
+        return told(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self.tokens[-1]})
 
     def _spoilt(self, asked: Asked) -> Answer:
         second = self.calls["batch"] == 2
@@ -107,12 +107,8 @@ class DynamicsVendor(Vendor):
             "Content-ID: 1\r\n\r\nHTTP/1.1 204 No Content\r\nOData-Version: 4.0\r\n\r\n\r\n--set--\r\n"
         )
 
-    @staticmethod
-    def _json(status: int, body: dict[str, Any]) -> Answer:
-        return Answer(status, json.dumps(body).encode())
-
     def _error(self, status: int, message: str) -> Answer:
-        return self._json(status, {"error": {"code": "0x80072322", "message": message}})
+        return told(status, {"error": {"code": "0x80072322", "message": message}})
 
 
 def _part(line: str, body: dict[str, Any]) -> str:
