@@ -22,7 +22,8 @@ import requests
 from features.problem import Problem
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, redacted, retry_after
+from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
+from pipelines.crm.salesforceids import eighteen
 
 try:
     from simple_salesforce.api import Salesforce as Client
@@ -155,10 +156,14 @@ class Connection:
     def update(self, records: Sequence[Record]) -> list[Record]:
         """Update up to 200 records by id, each on its own; what became of each, in their order."""
         body = json.dumps({"allOrNone": False, "records": list(records)})
-        told = self._ask("update records", lambda: self._rest("composite/sobjects", method="PATCH", data=body))
-        if not isinstance(told, list) or len(told) != len(records):
-            raise Unreachable("Salesforce did not say what became of every record: run again, the same values are then set again.")
-        return told
+
+        def send() -> list[Record]:
+            told = self._rest("composite/sobjects", method="PATCH", data=body)
+            if not isinstance(told, list) or len(told) != len(records) or not all(map(_of, told, records)):
+                raise Unclear("it did not say what became of every record")
+            return told
+
+        return self._ask("update records", send)
 
     def custom_fields(self, sobject: str, names: Sequence[str]) -> set[str]:
         """Which custom fields an object has, whether or not this user may see them: their names without the `__c`."""
@@ -172,11 +177,14 @@ class Connection:
     def create_field(self, sobject: str, name: str, metadata: Record) -> None:
         """Create a custom field through the Tooling API. One that came to be meanwhile, such as by a call whose answer was lost, is as good."""
         body = {"FullName": f"{sobject}.{name}", "Metadata": metadata}
+
+        def send() -> None:
+            told: Any = self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, timeout=_TIMES, allow_redirects=False)
+            if told["success"] is not True:
+                raise Unclear("it did not say whether it made it")
+
         try:
-            self._ask(
-                f"create the field {name} of {sobject}",
-                lambda: self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, timeout=_TIMES, allow_redirects=False),
-            )
+            self._ask(f"create the field {name} of {sobject}", send)
         except Refused as refused:
             if "DUPLICATE_DEVELOPER_NAME" not in refused.words:
                 raise
@@ -206,21 +214,23 @@ class Connection:
         key, word = self._secrets[:2]
         form = {"grant_type": "client_credentials", "client_id": key, "client_secret": word}
         try:
-            told = self._entry.call("log in", lambda: self._token(form))
+            url, token = self._entry.call("log in", lambda: self._token(form))
         except Refused as refused:
             raise Problem(f"{refused} Check {CLIENT} and {SECRET}, and that the app may log in by client credentials.") from None
         self._logins += 1
-        token = str(told["access_token"])
-        self._secrets = (key, word, token)
+        # Those that ended may still be quoted.
+        self._secrets = (*self._secrets, token)
         self._patience.secrets = self._entry.secrets = self._secrets
-        self._client = self._opened(self._own(str(told.get("instance_url") or self._url)), token)
+        self._client = self._opened(self._own(url), token)
 
-    def _token(self, form: dict[str, str]) -> Any:
+    def _token(self, form: dict[str, str]) -> tuple[str, str]:
+        """Where to go with a new token, and the token."""
         with self._session(self._url) as session:
             answer = session.post(f"{self._url}/services/oauth2/token", data=form, timeout=_TIMES, allow_redirects=False)
         if answer.status_code != 200:
             raise SalesforceError(self._url, answer.status_code, "token", answer.content)
-        return answer.json()
+        told = answer.json()
+        return str(told.get("instance_url") or self._url), str(told["access_token"])
 
     def _own(self, url: str) -> str:
         """Where the login sends us: to another machine only over https, so that the token is never sent in clear."""
@@ -257,13 +267,18 @@ class Connection:
         if isinstance(error, requests.RequestException):
             # Its own words hold the whole query.
             return Setback(None, type(error).__name__)
-        if isinstance(error, (KeyError, TypeError, ValueError)):
+        if isinstance(error, (AttributeError, KeyError, TypeError, ValueError)):
             return Setback(None, "its answer is none of the documented form")
         return None
 
 
 def _page(told: Any) -> Page:
     return Page(list(told["records"]), int(told["totalSize"]), None if told["done"] else str(told["nextRecordsUrl"]))
+
+
+def _of(answer: Any, record: Record) -> bool:
+    """Whether an answer can be that of this record: one that was not taken need not say its id."""
+    return isinstance(answer, dict) and (not answer.get("id") or eighteen(str(answer["id"])) == record["id"])
 
 
 def _not_used_up(send: Callable[[], T], secrets: Sequence[str]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -180,10 +181,14 @@ def test_answers_that_stay_lost_are_unreachable_though_the_write_took_effect(ven
     assert _written(vendor, "Lead", lead(40)) == WRITTEN
 
 
-def test_an_answer_for_other_rows_is_none(vendor: SalesforceVendor) -> None:
+@pytest.mark.parametrize("rows", [[], [{"success": True}, {"success": True}], [{"success": True, "id": lead(41)}], [None]])
+def test_an_answer_for_other_rows_is_none(vendor: SalesforceVendor, rows: list[Any]) -> None:
     target = _target()
     target.prepare(may_create=True)
-    vendor.instead = [lambda method, path: told(200, [{"success": True}, {"success": True}])]
+    vendor.instead = [lambda method, path: told(200, rows)]
+    assert target.write([_update(lead(40))]) == []
+    assert _written(vendor, "Lead", lead(40)) == WRITTEN
+    vendor.instead = [lambda method, path: told(200, rows)] * 6
     with pytest.raises(Unreachable, match="did not say what became of every record"):
         target.write([_update(lead(40))])
 
