@@ -173,7 +173,10 @@ class HubSpot:
         return _paged(kind, lambda after: self.client.page(kind, after, properties, history))
 
     def _found(self, kind: str, since: datetime | None, properties: Sequence[str]) -> Iterator[list[Record]]:
-        """The records that changed since an instant, by rising id. When fewer are left than should be, a page was skipped, and is asked for again."""
+        """The records that changed since an instant, by rising id.
+
+        When fewer are left than should be, a page was skipped, and is asked for again; so is one that brings what was there, or nothing.
+        """
         modified = _KINDS[kind].modified if kind in _KINDS else "hs_lastmodifieddate"
         changed = [{"propertyName": modified, "operator": "GTE", "value": str(round(since.replace(tzinfo=UTC).timestamp() * 1000))}] if since else []
         last = before = doubts = doubted = 0
@@ -187,7 +190,8 @@ class HubSpot:
                 # Counted anew further on: of a long read more than a few rows may be archived meanwhile.
                 doubts, doubted = (doubts + 1 if last <= doubted else 1), max(last, doubted)
                 if doubts <= _DOUBTS:
-                    last, expected = before, None
+                    if skipped:
+                        last, expected = before, None
                     continue
                 if not new:
                     raise Unreachable(f"HubSpot sends the same page of {kind} again and again: run again later.")

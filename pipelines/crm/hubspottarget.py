@@ -81,11 +81,14 @@ class HubSpotTarget:
                 raise
             return self._halved(updates, refused.words or str(refused))
         refusals, untold = _judged([update.lead_id for update in updates], answer)
-        return [*refusals, *self._halved([update for update in updates if update.lead_id in untold], "HubSpot did not say whether it took it")]
+        rest = [update for update in updates if update.lead_id in untold]
+        if not rest:
+            return refusals
+        return [*refusals, *(self.write(rest) if len(rest) < len(updates) else self._halved(rest, "HubSpot did not say whether it took it"))]
 
     def _halved(self, updates: Sequence[Update], why: str) -> list[Refusal]:
-        if len(updates) < 2:
-            return [Refusal(update.lead_id, why) for update in updates]
+        if len(updates) == 1:
+            return [Refusal(updates[0].lead_id, why)]
         half = len(updates) // 2
         return [*self.write(updates[:half]), *self.write(updates[half:])]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from features.problem import Problem
+from pipelines.outbox import Outbox
 from tests.pipelines.crm.vendors.connectors import CONNECTORS
 from tests.pipelines.crm.vendors.faults import LASTING, PASSING, Disturbed, Fault
 from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, serving
@@ -93,6 +94,43 @@ def test_what_does_not_pass_is_one_sentence_and_can_be_gone_on_with(
                     assert str(said.value).endswith(".")
             vendor.only = "nowhere"
             assert connector.right(vendor.vendor, connector.use(vendor.url, lambda seconds: None, folder))
+    assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("name", [name for name in CONNECTORS if name.endswith("written")])
+@pytest.mark.parametrize("settled", [0, 1, 2])
+def test_a_write_that_is_killed_before_it_is_noted_is_gone_on_with(name: str, settled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connector = CONNECTORS[name]
+    vendor, noted = connector.vendor(), list[int]()
+    with serving(vendor):
+        with monkeypatch.context() as killing:
+            settle = Outbox.settle
+
+            def killed(outbox: Outbox, *answered: Any) -> None:
+                if len(noted) == settled:
+                    raise KeyboardInterrupt
+                noted.append(1)
+                settle(outbox, *answered)
+
+            killing.setattr(Outbox, "settle", killed)
+            with pytest.raises(KeyboardInterrupt):
+                connector.use(vendor.url, lambda seconds: None, tmp_path)
+        done = connector.use(vendor.url, lambda seconds: None, tmp_path)
+    # Batches of five: those that were noted are not sent again, the one that was not is, with the same values.
+    assert (done.sent, done.unchanged) == (12 - 5 * settled, 5 * settled)
+    assert connector.right(vendor, done)
+
+
+@pytest.mark.parametrize("name", CONNECTORS)
+def test_no_proxy_hears_what_is_said_to_this_machine(name: str, tmp_path: Path, elsewhere: _Elsewhere, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, elsewhere.url)
+    for variable in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    connector = CONNECTORS[name]
+    vendor = connector.vendor()
+    with serving(vendor):
+        assert connector.right(vendor, connector.use(vendor.url, lambda seconds: None, tmp_path))
     assert elsewhere.asked == []
 
 

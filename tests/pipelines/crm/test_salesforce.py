@@ -126,6 +126,8 @@ FAULTS: dict[str, Callable[[SalesforceVendor], None]] = {
     "pages backwards": _orders(lambda pages: pages[::-1]),
     "a page lost": _orders(lambda pages: [0, *pages[2:]]),
     "the last page lost": _orders(lambda pages: pages[:-1]),
+    "an empty page that leads to the next": lambda vendor: vendor.empty.update(DISTURBED),
+    "pages at another address": lambda vendor: setattr(vendor, "root", f"http://elsewhere.example{vendor.root}"),
     "cursor expired": _breaks(2, EXPIRED),
     "cursor expired amid one stamp, twice": _both(_breaks(1, EXPIRED), _breaks(2, EXPIRED)),
     "cursor expired while pages were out of order": _both(SWAPPED, _breaks(2, EXPIRED)),

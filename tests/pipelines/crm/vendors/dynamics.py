@@ -23,12 +23,14 @@ class DynamicsVendor(Vendor):
     ----------
     fault : what goes wrong with the second batch, once; "401", "down" and "wrong secret" last.
     installed : whether predictive scoring is there.
+    refusing, busy : rows that are refused, and why; rows that are never judged.
     """
 
     fault: str = ""
     installed: bool = True
     scores: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     refusing: dict[str, str] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
     written: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     tokens: list[str] = field(default_factory=list)
@@ -61,7 +63,7 @@ class DynamicsVendor(Vendor):
 
     def _spoilt(self, asked: Asked) -> Answer:
         second = self.calls["batch"] == 2
-        if self.fault == "down":
+        if self.fault == "down" or (self.fault.endswith("then down") and self.calls["batch"] > 2):
             return self._error(503, "Service unavailable")
         if self.fault == "401" or (self.fault == "token expires" and second):
             self.tokens.append(f"eyJ-canary-{len(self.tokens)}") if self.fault == "token expires" else None
@@ -83,7 +85,7 @@ class DynamicsVendor(Vendor):
         assert boundary
         assert asked.headers["prefer"] == "odata.continue-on-error"
         sets = asked.body.decode().split(f"--{boundary[1]}")[1:-1]
-        busy = self.fault == "one row is busy" and self.calls["batch"] == 2
+        busy = self.fault.startswith("one row is busy") and self.calls["batch"] == 2
         return Answer(
             200,
             "".join(f"--back\r\n{self._change(one, busy and n == 0)}" for n, one in enumerate(sets)).encode() + b"--back--\r\n",
@@ -96,7 +98,7 @@ class DynamicsVendor(Vendor):
         assert found
         assert len(re.findall("PATCH ", part)) == 1
         key, body = (unquote(found[1]).replace("''", "'"), found[2]), json.loads(part.partition("type=entry\r\n\r\n")[2].partition("\r\n--")[0])
-        if busy:
+        if busy or key[0] in self.busy:
             return _part("503 Service Unavailable", {"error": {"message": "The server is busy"}})
         if key[0] in self.refusing:
             return _part("400 Bad Request", {"error": {"code": "0x80040203", "message": self.refusing[key[0]]}})

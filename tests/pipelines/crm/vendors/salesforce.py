@@ -58,6 +58,8 @@ class SalesforceVendor(Vendor):
     appended : object -> records as they once were, which come once more behind its next query's last.
     breaks : (object, number of the page from 0) -> what happens instead of this page, once; None instead of an answer lets it pass.
     instead : asked for an answer to any call, each until it has given one.
+    empty : objects the first page of whose next query is empty, once.
+    root : where the address of a next page begins.
     lost : so many writes take effect without an answer.
     locked : records that somebody else is just writing, each for one call.
     hidden : fields that the user of the token may not see.
@@ -73,6 +75,8 @@ class SalesforceVendor(Vendor):
         self.login, self.logins, self.token = 0, 0, "CANARY-token-0"
         self.asked: list[tuple[str, str]] = []
         self.lost = 0
+        self.empty: set[str] = set()
+        self.root = ROOT
         self.locked: set[str] = set()
         self.hidden: set[str] = set()
         self.shows_new_fields = True
@@ -154,6 +158,9 @@ class SalesforceVendor(Vendor):
         sequence = list(range(len(pages)))
         if len(pages) > 3 and name in self.orders:
             sequence = self.orders.pop(name)(sequence)
+        if len(pages) > 3 and name in self.empty:
+            self.empty.remove(name)
+            pages, sequence = [[], *pages], [*range(len(pages) + 1)]
         self._cursors.append(Cursor([pages[number] for number in sequence], len(rows), self.login))
         self._of.append(name)
         return self._paged(len(self._cursors) - 1, 0)
@@ -172,7 +179,7 @@ class SalesforceVendor(Vendor):
             cut = False
         done = step + 1 == len(cursor.pages)
         page = {"totalSize": cursor.total, "done": done, "records": cursor.pages[step]}
-        whole = told(200, page if done else {**page, "nextRecordsUrl": f"{ROOT}/query/01g{number}-{step + 1}"})
+        whole = told(200, page if done else {**page, "nextRecordsUrl": f"{self.root}/query/01g{number}-{step + 1}"})
         whole.cut = cut
         return whole
 
