@@ -52,13 +52,17 @@ class DynamicsVendor(Vendor):
         self.calls["batch"] += 1
         return self._spoilt(asked)
 
+    def next_token(self) -> str:
+        """The token that it gives next."""
+        return f"eyJ-canary-{len(self.tokens)}"
+
     def _token(self, form: dict[str, list[str]]) -> Answer:
         assert form["grant_type"] == ["client_credentials"]
         assert form["scope"] == [f"{self.url}/.default"]
         if self.fault == "wrong secret" or form["client_secret"] != [SECRET]:
             said = {"error": "invalid_client", "error_description": f"AADSTS7000215: Invalid client secret provided: {SECRET}"}
             return told(401, said)
-        self.tokens.append(f"eyJ-canary-{len(self.tokens)}")
+        self.tokens.append(self.next_token())
         return told(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self.tokens[-1]})
 
     def _spoilt(self, asked: Asked) -> Answer:
@@ -66,7 +70,7 @@ class DynamicsVendor(Vendor):
         if self.fault == "down" or (self.fault.endswith("then down") and self.calls["batch"] > 2):
             return self._error(503, "Service unavailable")
         if self.fault == "401" or (self.fault == "token expires" and second):
-            self.tokens.append(f"eyJ-canary-{len(self.tokens)}") if self.fault == "token expires" else None
+            self.tokens.append(self.next_token()) if self.fault == "token expires" else None
             return self._error(401, f"{asked.headers['authorization']} has expired")
         if second and self.fault == "429":
             return Answer(429, self._error(429, "Number of requests exceeded the limit of 6000").body, {"Retry-After": "11"})

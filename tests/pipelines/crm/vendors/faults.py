@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
+from urllib.parse import unquote_plus
 
 from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, told
 
@@ -74,6 +75,18 @@ def _half(vendor: Vendor, asked: Asked) -> Answer:
 def _lost(vendor: Vendor, asked: Asked) -> Answer:
     vendor.answer(asked)
     return Answer(None)
+
+
+def echoing(status: int) -> Fault:
+    """An answer that repeats whatever it heard, secrets among it, in every place where a vendor tells an error."""
+
+    def said(vendor: Vendor, asked: Asked) -> Answer:
+        form = asked.body.decode("utf-8", "replace")[:500]
+        heard = f"{asked.headers.get('authorization', '')} {form} {unquote_plus(form)}"
+        words = {"status": "error", "message": heard, "errorCode": heard, "error_description": heard, "error": {"message": heard}}
+        return told(status, words, Location="/elsewhere")
+
+    return said
 
 
 PASSING: dict[str, Fault] = {
