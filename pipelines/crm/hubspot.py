@@ -58,6 +58,7 @@ _CHANGE = ["contact", "field", "new_value", "changed_at", "modified_at"]
 # Longer addresses are cut off by what stands between: the properties then travel in the body of a search.
 _LONGEST_ADDRESS = 6_000
 _EXPIRED = (400, 404, 410)
+# So many times a page may come again, and so many in a row may be empty, before it is said that a list does not end.
 _DOUBTS, _EMPTY = 3, 100
 
 

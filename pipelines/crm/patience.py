@@ -122,8 +122,7 @@ class Patience:
                 raise
             except Exception as error:
                 setback = Setback(None, str(error)) if isinstance(error, Unclear) else self.setback(error)
-                hidden = None if setback else self._hidden(error)
-                if setback is None and hidden is None:
+                if setback is None and not (hidden := self._hidden(error)):
                     raise
             if setback is None:
                 # Raised out here, so that what it stands in for does not travel along as its context.
@@ -174,10 +173,10 @@ class Patience:
         words = redacted(" ".join(setback.words.split()), self.secrets)[:300]
         return f" ({words})" if words else ""
 
-    def _hidden(self, error: Exception) -> str | None:
-        """What an error says, if it or the frames that led there hold a secret, without the secret."""
+    def _hidden(self, error: Exception) -> str:
+        """What an error says without the secret that it, or the frames that led there, hold; "": they hold none."""
         said = "".join(traceback.format_exception(error))
-        return redacted(f"{type(error).__name__}: {error}", self.secrets) if redacted(said, self.secrets) != said else None
+        return redacted(f"{type(error).__name__}: {error}", self.secrets) if redacted(said, self.secrets) != said else ""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -13,7 +13,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
@@ -23,7 +22,7 @@ from features.problem import Problem
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
 from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
-from pipelines.crm.salesforceids import eighteen
+from pipelines.crm.salesforceanswers import Page, Record, explained, is_of, page_of
 
 try:
     from simple_salesforce.api import Salesforce as Client
@@ -40,27 +39,11 @@ LONGEST_URL = 12_000
 """Address and headers of a call together may have 16,384 bytes (Salesforce Help 000386264): a quarter is left to the headers, tokens among them."""
 
 _TIMES = (CONNECT_SECONDS, READ_SECONDS)
-Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class Expired(Problem):
     """The vendor no longer knows the place in a result from which the next page was to come."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a query's result.
-
-    Parameters
-    ----------
-    total : rows of the whole result, as the vendor counts them.
-    following : the address of the next part; None: this was the last.
-    """
-
-    records: list[Record]
-    total: int
-    following: str | None
 
 
 class Connection:
@@ -124,7 +107,7 @@ class Connection:
         ------
         Refused : the query is none, or names what this user may not see.
         """
-        return self._ask(what, lambda: _page(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
+        return self._ask(what, lambda: page_of(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
 
     def count(self, what: str, sobject: str, where: Sequence[str] = ()) -> int:
         """How many rows of an object meet all conditions, deleted and archived ones among them."""
@@ -144,7 +127,7 @@ class Connection:
             # A new session cannot go on with the pages of the one before.
             if self._logins != login:
                 raise Expired("Salesforce ended the session between two pages: run again.")
-            return _page(self._rest(path))
+            return page_of(self._rest(path))
 
         try:
             return self._ask(what, send)
@@ -159,7 +142,7 @@ class Connection:
 
         def send() -> list[Record]:
             told = self._rest("composite/sobjects", method="PATCH", data=body)
-            if not isinstance(told, list) or len(told) != len(records) or not all(map(_of, told, records)):
+            if not isinstance(told, list) or len(told) != len(records) or not all(map(is_of, told, records)):
                 raise Unclear("it did not say what became of every record")
             return told
 
@@ -260,7 +243,7 @@ class Connection:
     def _setback(self, error: Exception) -> Setback | None:
         """See `Patience`."""
         if isinstance(error, SalesforceError):
-            words = _words(error.content)
+            words = explained(error.content)
             # Too many long calls at once, of the whole company, is told by the status of a missing right.
             busy = error.status == 403 and "REQUEST_LIMIT_EXCEEDED" in words
             return Setback(503 if busy else int(error.status), words, retry_after(self._headers))
@@ -272,43 +255,15 @@ class Connection:
         return None
 
 
-def _page(told: Any) -> Page:
-    return Page(list(told["records"]), int(told["totalSize"]), None if told["done"] else str(told["nextRecordsUrl"]))
-
-
-def _of(answer: Any, record: Record) -> bool:
-    """Whether an answer can be that of this record: one that was not taken need not say its id."""
-    return isinstance(answer, dict) and (not answer.get("id") or eighteen(str(answer["id"])) == record["id"])
-
-
 def _not_used_up(send: Callable[[], T], secrets: Sequence[str]) -> T:
     """An answer, unless the company's calls of the day are used up: waiting for minutes will not help then."""
     try:
         return send()
     except SalesforceError as error:
-        words = redacted(_words(error.content), secrets)
+        words = redacted(explained(error.content), secrets)
         if error.status != 403 or "REQUEST_LIMIT_EXCEEDED" not in words or "Concurrent" in words:
             raise
     raise Unreachable(
         f"Salesforce has no API requests left for your company ({words}): it counts those of the last 24 hours, of all programs together. Run again "
         "in some hours, see in Setup > Company Information which program uses them up, or buy more."
     )
-
-
-def _words(content: object) -> str:
-    """What the vendor says of an error: its code and its message, whichever of its APIs answered."""
-    if isinstance(content, bytes):
-        text = content.decode("utf-8", "replace")
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = text
-    found = content if isinstance(content, list) else [content]
-    said = []
-    for one in found:
-        if isinstance(one, dict):
-            parts = (one.get("errorCode") or one.get("error"), one.get("message") or one.get("error_description"))
-            said.append(": ".join(str(part) for part in parts if part))
-        else:
-            said.append(str(one))
-    return "; ".join(said)

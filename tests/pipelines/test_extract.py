@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import MadeUp
 from prefect import flow
-from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
 from sqlalchemy.exc import OperationalError
 
 from features.problem import Problem
@@ -45,7 +45,8 @@ def test_how_far_a_cursor_came_is_told_with_the_counts(prefect_server: str) -> N
     loaded = Load((Loaded("leads", 3, 2, 1, 0, None, datetime(2025, 6, 1, 2, 30)),), datetime(2025, 6, 1), ())
     report = flow(lambda: tell(loaded), name="told")()
     assert report.rows[0]["newest_cursor"] == datetime(2025, 6, 1, 2, 30)
-    kept = json.loads(Artifact.get("extract").data)
+    with get_client(sync_client=True) as client:
+        (kept,) = [json.loads(str(one.data)) for one in client.read_latest_artifacts() if one.key == "extract"]
     assert [(row["rows_in"], row["newest_cursor"]) for row in kept] == [(3, "2025-06-01 02:30:00")]
 
 
