@@ -116,9 +116,6 @@ def _late(vendor: Vendor, asked: Asked) -> Answer:
     return Answer(500)
 
 
-ELSEWHERE = "elsewhere"
-"""Stands for another server in what an answer says."""
-
 LASTING: dict[str, tuple[Fault, str]] = {
     "401": (_says(401), "{token}"),
     "403": (_says(403), "the owner of {token}|Check SALESFORCE_CLIENT_ID"),
@@ -130,7 +127,7 @@ LASTING: dict[str, tuple[Fault, str]] = {
     "477, an account that moves for a day": (_says(477, Retry_After="86400"), "tried once .*asks to wait 86,400 seconds"),
     "200 of a proxy": (PASSING["200 of a proxy"], "tried 6 times"),
     "200 and an error": (PASSING["200 and an error"], "tried 6 times"),
-    "a redirect to another server": (_says(307, Location=ELSEWHERE), "307"),
+    "a redirect to another server": (_says(307, Location="elsewhere"), "307"),
     "no answer in time": (_late, "tried 6 times .the last time: no answer"),
 }
-"""What does not pass, and what is said of it; {token} is the variable whose secret is to be renewed."""
+"""What does not pass, and what is said of it; {token} is the variable whose secret is to be renewed, "elsewhere" any other server."""
