@@ -170,7 +170,7 @@ def setback(error: Exception) -> Setback | None:
     if isinstance(error, AttributeError) and getattr(error.__context__, "status", None) == 0:
         # The client trips over its own report of a connection that could not be made safe.
         return Setback(None, str(getattr(error.__context__, "reason", "")))
-    # A text that is none, or none of JSON, is a ValueError.
+    # Among them an answer that is no JSON, or not even text.
     if isinstance(error, urllib3.exceptions.HTTPError | json.JSONDecodeError | UnicodeDecodeError | ConnectionError | TimeoutError):
         return Setback(None, type(error).__name__)
     if not type(error).__module__.startswith("hubspot.") or not hasattr(error, "status"):

@@ -66,7 +66,7 @@ def _read(source: CrmSource, since: datetime | None = None) -> Rows:
     """Every row of every table, without its number."""
     found: Rows = {}
     for table in source.tables():
-        cursor = _CURSORS.get(table) if since else None
+        cursor = next((one for one in _CURSORS if one in source.columns(table)), None) if since else None
         pieces = [piece.drop_columns(["row"]).to_pylist() for piece, _ in source.pieces(table, cursor, since)]
         found[table] = sorted((tuple(row.values()) for piece in pieces for row in piece), key=repr)
     return found
@@ -84,7 +84,7 @@ def _written(target: Target, ids: Sequence[str], folder: Path) -> Written:
     return done
 
 
-def _hands_back(url: str, sleep: Sleep, folder: Path) -> Written:
+def _hands_back_to_hubspot(url: str, sleep: Sleep, folder: Path) -> Written:
     return _written(hubspottarget.HubSpotTarget(_hubspot(url, sleep), "contacts", hubspottarget.FIELDS), _CONTACTS, folder)
 
 
@@ -96,17 +96,14 @@ def _hands_back_to_dynamics(url: str, sleep: Sleep, folder: Path) -> Written:
     return _written(dynamics.DynamicsTarget(url, f"{url}/token", "app", dynamicsvendor.SECRET, sleep=sleep), _GUIDS, folder)
 
 
+# The instant of the second import.
+_BEFORE = datetime(2025, 1, 22)
 _CONTACTS = [str(n) for n in range(1, ROWS + 1)]
 _LEADS = [lead(n) for n in range(40, 40 + ROWS)]
 _GUIDS = [f"00aa00aa-bb11-cc22-dd33-{n:012d}" for n in range(1, ROWS + 1)]
 _SCORES = [40 + n for n in range(1, ROWS + 1)]
-_CURSORS = {
-    "contacts": "lastmodifieddate",
-    "companies": "hs_lastmodifieddate",
-    "deals": "hs_lastmodifieddate",
-    "contact_changes": "modified_at",
-    "engagements": "modified_at",
-}
+# What a table has of these rises when a row of it changes.
+_CURSORS = ("modified_at", "changed_at", "lastmodifieddate", "hs_lastmodifieddate", "SystemModstamp", "CreatedDate")
 
 
 def _account() -> hubspotvendor.HubSpotVendor:
@@ -143,9 +140,17 @@ CONNECTORS: dict[str, Connector] = {
         "SALESFORCE_CLIENT_SECRET",
         ("POST oauth2/token", "GET sobjects", "GET sobjects/*/describe", "GET queryAll", "GET query/*"),
     ),
+    "Salesforce's changes are read": Connector(
+        company,
+        lambda url, sleep, folder: _read(Salesforce(_salesforce(url, sleep)), _BEFORE),
+        # Of the leads, the second of two imports and what came after, and that two were deleted; deals and what was done are all newer.
+        _counts(Account=0, Contact=31, Lead=55, Opportunity=34, OpportunityHistory=1, User=0, activities=51, contact_changes=0, lead_changes=2),
+        "SALESFORCE_CLIENT_SECRET",
+        ("POST oauth2/token", "GET sobjects", "GET sobjects/*/describe", "GET queryAll", "GET query/*"),
+    ),
     "HubSpot is written": Connector(
         _account,
-        _hands_back,
+        _hands_back_to_hubspot,
         lambda vendor, done: (
             _all_sent(done) and [vendor.records["contacts"][int(n)]["held"]["leadscore_score"] for n in _CONTACTS] == [*map(str, _SCORES)]
         ),
