@@ -51,7 +51,9 @@ def read_source(settings: Settings) -> Load:
 def tell(loaded: Load) -> Report:
     """The extract in words, and its counts as a table beside the run."""
     rows = tuple(asdict(table) for table in loaded.tables)
-    create_table_artifact([{**row} for row in rows], key="extract", description="Rows in = clean + quarantined + superseded")
+    # An artifact is JSON, which has no dates: where a table is read by a cursor, it has one.
+    said = [{name: f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else value for name, value in row.items()} for row in rows]
+    create_table_artifact(said, key="extract", description="Rows in = clean + quarantined + superseded")
     refused = sum(table.quarantined for table in loaded.tables)
     facts = {
         "complete until": f"{loaded.extracted_at:%Y-%m-%d %H:%M}",

@@ -117,7 +117,7 @@ class Source(Section):
     ----------
     location : may be "env:NAME", so that a URL with a password stays out of the file.
     extracted_at : until when the tables are complete, in UTC unless it has an offset of its own; default: the newest thing they know of.
-    overlap_days : how far behind the newest cursor an incremental read starts, for late rows.
+    overlap_days : how far behind the newest cursor an incremental read starts, for late rows and for those that change while a read lasts.
     shrink_limit, refusal_limit : a table that lost a larger share of its rows, or of which a larger share is refused, is not believed.
     stale_days : a source that knows of nothing this recent has probably stopped, and the night says so.
     """

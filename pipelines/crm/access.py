@@ -42,7 +42,8 @@ def address(name: str, default: str) -> str:
     url = os.environ.get(name, "").strip().rstrip("/") or default
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        # Only who asks for the port is told that it is no number.
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         host, parts = "", urlsplit("")
     if not host or parts.username is not None or (parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK)):

@@ -25,7 +25,8 @@ import httpx
 
 from features.problem import Problem
 from pipelines.crm.access import address, secret
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, redacted, retry_after
+from pipelines.crm.base import Unreachable
+from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
 from pipelines.crm.writeback import Refusal, Update, trend
 
 FIELDS = {"score": "msdyn_score", "tier": "msdyn_grade", "trend": "msdyn_scoretrend"}
@@ -35,7 +36,7 @@ _API, _TABLE = "/api/data/v9.2", "msdyn_predictivescores"
 _GRADES = {"A": 0, "B": 1, "C": 2, "D": 3, "E": 3}
 _TRENDS = {"up": 0, "steady": 1, "down": 2, None: 3}
 _LONGEST_REASONS = 10_000
-# A row that is answered so was not judged: the whole batch is asked again.
+# A row that is answered so, or by 500 and more, was not judged: it is sent again.
 _NOT_JUDGED = (401, 408, 429)
 
 
@@ -79,8 +80,9 @@ class DynamicsTarget:
             "scope": f"{url}/.default",
         }
         self._token = ""
-        # A redirect would take the token elsewhere.
-        self._http = httpx.Client(timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False)
+        # A redirect would take the token elsewhere; so would a proxy to which this machine's own http:// is sent in clear.
+        safe = all(there.startswith("https://") for there in (url, token_url))
+        self._http = httpx.Client(timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False, trust_env=safe)
         finalize(self, self._http.close)
         self._login = Patience("Microsoft Entra ID", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, sleep=sleep)
         self._patience = Patience("Dynamics 365", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, renew=self._renew, sleep=sleep)
@@ -109,7 +111,7 @@ class DynamicsTarget:
         """See `Target`. The table is Microsoft's: nothing is ever created in it."""
         columns = ",".join(["msdyn_entityid", "msdyn_entitytype", *self.fields.values()])
         try:
-            self._patience.call("read its predictive scores", lambda: self._send("GET", f"{_TABLE}?$select={columns}&$top=1"))
+            self._patience.call("read its predictive scores", lambda: self._send("GET", f"{_TABLE}?$select={columns}&$top=1").json()["value"])
         except Refused as refused:
             if refused.status not in (400, 404):
                 raise
@@ -120,14 +122,29 @@ class DynamicsTarget:
         return []
 
     def write(self, updates: Sequence[Update]) -> list[Refusal]:
-        """See `Target`. The key of a row is the lead itself, so that a row written twice is one row."""
-        rows = [(self._path(update), json.dumps(self._values(update))) for update in updates]
-        answers = self._patience.call("write predictive scores", lambda: self._send_batch(rows))
-        return [
-            Refusal(update.lead_id, redacted(words, self._patience.secrets) or f"refused ({status})")
-            for update, (status, words) in zip(updates, answers, strict=True)
-            if status >= 300
-        ]
+        """See `Target`. The key of a row is the lead itself, so that a row written twice is one row.
+
+        Rows that were judged are not sent again with those that were not. One that the vendor never judges, while it judges others, is refused.
+        """
+        rows = {update.lead_id: (self._path(update), json.dumps(self._values(update))) for update in updates}
+        judged, unjudged = dict[str, tuple[int, str]](), dict[str, tuple[int, str]]()
+
+        def send() -> None:
+            unjudged.clear()
+            left = {lead: row for lead, row in rows.items() if lead not in judged}
+            answers, headers = self._send_batch(list(left.values()))
+            for lead, (status, words) in zip(left, answers, strict=True):
+                (unjudged if status in _NOT_JUDGED or status >= 500 else judged)[lead] = status, words
+            if unjudged:
+                raise _Answered(*next(iter(unjudged.values())), headers)
+
+        try:
+            self._patience.call("write predictive scores", send)
+        except Unreachable:
+            if not (judged and unjudged):
+                raise
+        refused = {lead: answer for lead, answer in (judged | unjudged).items() if answer[0] >= 300}
+        return [Refusal(lead, redacted(words, self._patience.secrets) or f"refused ({status})") for lead, (status, words) in refused.items()]
 
     def _values(self, update: Update) -> dict[str, Any]:
         return {theirs: _SAID[ours](update) for ours, theirs in self.fields.items()}
@@ -145,7 +162,8 @@ class DynamicsTarget:
             return str(answer.json()["access_token"])
 
         self._token = self._login.call("give its application a token", send)
-        self._patience.secrets = (self._application["client_secret"], self._token)
+        # Tokens that ended may still be quoted.
+        self._login.secrets = self._patience.secrets = (*self._patience.secrets, self._token)
 
     def _send(self, method: str, path: str, body: bytes | None = None, **headers: str) -> httpx.Response:
         if not self._token:
@@ -155,8 +173,8 @@ class DynamicsTarget:
         _see(answer)
         return answer
 
-    def _send_batch(self, rows: Sequence[tuple[str, str]]) -> list[tuple[int, str]]:
-        """Status and words for each row."""
+    def _send_batch(self, rows: Sequence[tuple[str, str]]) -> tuple[list[tuple[int, str]], Mapping[str, str]]:
+        """Status and words for each row, and the headers of the whole."""
         boundary = "batch_" + sha256(repr(rows).encode()).hexdigest()[:24]
         answer = self._send(
             "POST",
@@ -166,11 +184,8 @@ class DynamicsTarget:
         )
         found = _answers(answer.headers.get("content-type", ""), answer.content)
         if len(found) != len(rows):
-            raise httpx.RemoteProtocolError(f"{len(rows)} rows were written and {len(found)} answered")
-        for status, words in found:
-            if status in _NOT_JUDGED or status >= 500:
-                raise _Answered(status, words, answer.headers)
-        return found
+            raise Unclear(f"{len(rows)} rows were written and {len(found)} answered")
+        return found, answer.headers
 
 
 _SAID: dict[str, Callable[[Update], Any]] = {
@@ -193,8 +208,10 @@ def _setback(error: Exception) -> Setback | None:
     """What went wrong with a call."""
     if isinstance(error, _Answered):
         return Setback(error.status, error.words, retry_after(error.headers))
-    if isinstance(error, httpx.TransportError | json.JSONDecodeError):
+    if isinstance(error, httpx.RequestError):
         return Setback(None, type(error).__name__)
+    if isinstance(error, AttributeError | KeyError | TypeError | ValueError):
+        return Setback(None, "its answer is none of the documented form")
     return None
 
 

@@ -58,7 +58,8 @@ _CHANGE = ["contact", "field", "new_value", "changed_at", "modified_at"]
 # Longer addresses are cut off by what stands between: the properties then travel in the body of a search.
 _LONGEST_ADDRESS = 6_000
 _EXPIRED = (400, 404, 410)
-_DOUBTS = 3
+# So many times a page may come again, and so many in a row may be empty, before it is said that a list does not end.
+_DOUBTS, _EMPTY = 3, 100
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class HubSpot:
 
     def _rows(self, table: str, since: datetime | None) -> Iterator[list[Cells]]:
         if table == "owners":
-            return (list(map(_owner, page)) for page in self.client.owners())
+            return (list(map(_owner, page)) for page in _newest(_paged(table, self.client.owners)))
         if table == "engagements":
             return self._engagements(since)
         if table == "contact_changes":
@@ -170,33 +171,16 @@ class HubSpot:
         return _newest(self._listed(kind, properties) if whole else self._found(kind, since, properties))
 
     def _listed(self, kind: str, properties: Sequence[str], history: Sequence[str] = ()) -> Iterator[list[Record]]:
-        """Every record of a kind. A cursor that has expired is replaced by the one before it, then by the beginning."""
-        after: str | None = None
-        before: list[str | None] = []
-        expired = repeated = 0
-        while True:
-            try:
-                answer = self.client.page(kind, after, properties, history)
-            except Refused as refused:
-                expired += 1
-                if after is None or refused.status not in _EXPIRED or expired > _DOUBTS:
-                    raise
-                after = before.pop() if before and expired == 1 else None
-                continue
-            yield answer["results"]
-            following = next_page(answer)
-            if following is None:
-                return
-            repeated = repeated + 1 if following in (after, *before) else 0
-            if repeated > _DOUBTS:
-                raise Unreachable(f"HubSpot sends the same page of {kind} again and again: run again later.")
-            before, after = [after], following
+        return _paged(kind, lambda after: self.client.page(kind, after, properties, history))
 
     def _found(self, kind: str, since: datetime | None, properties: Sequence[str]) -> Iterator[list[Record]]:
-        """The records that changed since an instant, by rising id. When fewer are left than should be, a page was skipped, and is asked for again."""
+        """The records that changed since an instant, by rising id.
+
+        When fewer are left than should be, a page was skipped, and is asked for again; so is one that brings what was there, or nothing.
+        """
         modified = _KINDS[kind].modified if kind in _KINDS else "hs_lastmodifieddate"
         changed = [{"propertyName": modified, "operator": "GTE", "value": str(round(since.replace(tzinfo=UTC).timestamp() * 1000))}] if since else []
-        last = before = doubts = 0
+        last = before = doubts = doubted = 0
         expected: int | None = None
         while True:
             answer = self.client.search(kind, [*changed, {"propertyName": "hs_object_id", "operator": "GT", "value": str(last)}], properties)
@@ -204,9 +188,11 @@ class HubSpot:
             new = [int(record["id"]) for record in page if int(record["id"]) > last]
             skipped = expected is not None and total < expected
             if skipped or (page and not new) or (total and not page):
-                doubts += 1
+                # Counted anew further on: of a long read more than a few rows may be archived meanwhile.
+                doubts, doubted = (doubts + 1 if last <= doubted else 1), max(last, doubted)
                 if doubts <= _DOUBTS:
-                    last, expected = before, None
+                    if skipped:
+                        last, expected = before, None
                     continue
                 if not new:
                     raise Unreachable(f"HubSpot sends the same page of {kind} again and again: run again later.")
@@ -216,13 +202,47 @@ class HubSpot:
             before, last, expected = last, max(new), total - len(new)
 
 
+def _paged(what: str, ask: Callable[[str | None], Record]) -> Iterator[list[Record]]:
+    """Every page of a list. A cursor that has expired is replaced by the one before it, then by the beginning.
+
+    Raises
+    ------
+    Unreachable : the list does not come to an end.
+    """
+    after: str | None = None
+    before: list[str | None] = []
+    given = set[str]()
+    expired = repeated = empty = 0
+    while True:
+        try:
+            answer = ask(after)
+        except Refused as refused:
+            expired += 1
+            if after is None or refused.status not in _EXPIRED or expired > _DOUBTS:
+                raise
+            after = before.pop() if before and expired == 1 else None
+            given.clear()
+            continue
+        yield answer["results"]
+        following = next_page(answer)
+        if following is None:
+            return
+        repeated = repeated + 1 if following in given else 0
+        empty = 0 if answer["results"] else empty + 1
+        if repeated > _DOUBTS or empty > _EMPTY:
+            raise Unreachable(f"HubSpot sends the same page of {what} again and again, or empty ones: run again later.")
+        given.add(following)
+        before, after = [after], following
+
+
 def _newest(pages: Iterable[list[Record]]) -> Iterator[list[Record]]:
     """Every record once, and once more only when a newer version of it comes."""
     seen: dict[str, str] = {}
     for page in pages:
         fresh: dict[str, Record] = {}
         for record in page:
-            one, version = str(record["id"]), str(record.get("updatedAt") or "")
+            # Whole seconds come without milliseconds, and Z is behind any digit and the point.
+            one, version = str(record["id"]), str(record.get("updatedAt") or "").removesuffix("Z")
             if one not in seen or version > seen[one]:
                 seen[one], fresh[one] = version, record
         if fresh:

@@ -70,17 +70,27 @@ class HubSpotTarget:
         return list(missing.values())
 
     def write(self, updates: Sequence[Update]) -> list[Refusal]:
-        """See `Target`. A batch that is refused as a whole is halved until the rows to blame are alone, so that they hold up no other."""
+        """See `Target`. A batch that is refused as a whole is halved until the rows to blame are alone, so that they hold up no other.
+
+        So are the rows of which an answer says nothing: once alone, each is taken or refused.
+        """
         try:
             answer = self.client.update(self.kind, [{"id": update.lead_id, "properties": self._values(update)} for update in updates])
         except Refused as refused:
             if refused.status not in _OF_A_ROW:
                 raise
-            if len(updates) == 1:
-                return [Refusal(updates[0].lead_id, refused.words or str(refused))]
-            half = len(updates) // 2
-            return [*self.write(updates[:half]), *self.write(updates[half:])]
-        return _refusals([update.lead_id for update in updates], answer)
+            return self._halved(updates, refused.words or str(refused))
+        refusals, untold = _judged([update.lead_id for update in updates], answer)
+        rest = [update for update in updates if update.lead_id in untold]
+        if not rest:
+            return refusals
+        return [*refusals, *(self.write(rest) if len(rest) < len(updates) else self._halved(rest, "HubSpot did not say whether it took it"))]
+
+    def _halved(self, updates: Sequence[Update], why: str) -> list[Refusal]:
+        if len(updates) == 1:
+            return [Refusal(updates[0].lead_id, why)]
+        half = len(updates) // 2
+        return [*self.write(updates[:half]), *self.write(updates[half:])]
 
     def _values(self, update: Update) -> dict[str, str]:
         return {theirs: _SAID[ours](update) for ours, theirs in self.fields.items()}
@@ -97,15 +107,20 @@ _SAID: dict[str, Callable[[Update], str]] = {
 }
 
 
-def _refusals(asked: Sequence[str], answer: Record) -> list[Refusal]:
-    """The rows that an answer does not count as taken. A row whose record was merged is taken under the id of the record that remains."""
+def _judged(asked: Sequence[str], answer: Record) -> tuple[list[Refusal], set[str]]:
+    """The rows that an answer refuses, and those of which it says nothing.
+
+    A row whose record was merged is taken under the id of the record that remains: so rows are untold only where fewer were taken than there are.
+    """
     errors: list[dict[str, Any]] = answer.get("errors") or []
     told = [(str(error.get("message") or error.get("category")), (error.get("context") or {}).get("ids") or []) for error in errors]
     named = {str(one): why for why, ids in told for one in ids}
+    taken = [str(record["id"]) for record in answer["results"]]
+    left = [one for one in asked if one not in named and one not in taken]
     if errors and not named:
-        taken = {str(record["id"]) for record in answer.get("results") or []}
-        named = {one: "; ".join(why for why, _ in told) for one in asked if one not in taken}
-    return [Refusal(one, named[one]) for one in asked if one in named]
+        named, left = {one: "; ".join(why for why, _ in told) for one in left}, []
+    refusals = [Refusal(one, named[one]) for one in asked if one in named]
+    return refusals, set(left) if len(taken) + len(refusals) < len(asked) else set()
 
 
 def _label(label: str, theirs: str, ours: str) -> str:

@@ -1,13 +1,14 @@
 """Calls a vendor's API with patience: what may pass is tried again, what cannot pass is said at once, and no secret is ever said.
 
 401                          once more after `renew`, if there is one; else a Problem that names the secret to renew
-429, 5xx, no answer          again after Retry-After, or after 1, 2, 4 ... seconds, each cut by up to half at random
+423, 429, 5xx, no answer     again after Retry-After, or after 1, 2, 4 ... seconds, each cut by up to half at random
 any other status             Refused, at once: the caller knows whether an expired cursor or a malformed row is meant
 tries or seconds used up     Unreachable: the next run may have better luck
 """
 
 from __future__ import annotations
 
+import json
 import random
 import time
 import traceback
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+from urllib.parse import quote, quote_plus
 
 from features.problem import Problem
 from pipelines.crm.base import Unreachable
@@ -25,7 +27,8 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 _HIDDEN = "***"
 # Shorter texts stand in words by chance.
 _SHORTEST = 4
-_PASSING = (408, 425, 429)
+# HubSpot says 423 while it holds a lock for two seconds, and 477 while it moves an account to another place.
+_PASSING = (408, 423, 425, 429, 477)
 T = TypeVar("T")
 
 
@@ -55,6 +58,10 @@ class Refused(Problem):
         self.status, self.words = status, words
 
 
+class Unclear(Exception):
+    """An answer that does not say what was asked, and may do so next time; its words follow those of the call."""
+
+
 @dataclass
 class Patience:
     """How one vendor is called.
@@ -64,7 +71,7 @@ class Patience:
     vendor : its name, as people know it.
     token : the environment variable whose secret is to be renewed when it is refused.
     secrets : texts that appear in no sentence.
-    setback : what a client's exception means; None: it is no failure of the call, and is raised as it is.
+    setback : what a client's exception means; None: it is no failure of the call, and is raised as it is. Nobody asks it of an `Unclear`.
     renew : gets a new session where the old one expires by itself; tried once a call, before a 401 is believed. It may raise.
     tries, seconds : no call is tried more often, nor begun again later than so many seconds after it began. Six tries last half a minute, which
         is as long as a vendor's restart; five minutes leave room for a Retry-After.
@@ -114,10 +121,12 @@ class Patience:
             except Problem:
                 raise
             except Exception as error:
-                setback = self.setback(error)
-                if setback is None:
-                    self._hide(error)
+                setback = Setback(None, str(error)) if isinstance(error, Unclear) else self.setback(error)
+                if setback is None and not (hidden := self._hidden(error)):
                     raise
+            if setback is None:
+                # Raised out here, so that what it stands in for does not travel along as its context.
+                raise RuntimeError(hidden)
             tried += 1
             if setback.status == 401 and self.renew and not renewed:
                 renewed = True
@@ -164,23 +173,29 @@ class Patience:
         words = redacted(" ".join(setback.words.split()), self.secrets)[:300]
         return f" ({words})" if words else ""
 
-    def _hide(self, error: Exception) -> None:
-        """An error that holds a secret is raised without it, and without the frames that led there."""
+    def _hidden(self, error: Exception) -> str:
+        """What an error says without the secret that it, or the frames that led there, hold; "": they hold none."""
         said = "".join(traceback.format_exception(error))
-        if redacted(said, self.secrets) != said:
-            raise RuntimeError(redacted(f"{type(error).__name__}: {error}", self.secrets)) from None
+        return redacted(f"{type(error).__name__}: {error}", self.secrets) if redacted(said, self.secrets) != said else ""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """A text without secrets, to be used on any text that comes from a vendor, a client or a URL.
+    """A text without secrets, to be used on any text that comes from a vendor, a client or a URL, and may quote them as it would.
 
     >>> redacted("Bearer pat-na1-1234 was refused", ["pat-na1-1234"])
     'Bearer *** was refused'
+    >>> redacted("/token?secret=a%2Fb%3Dcd", ["a/b=cd"])
+    '/token?secret=***'
     """
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, _HIDDEN)
+    written = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    for form in sorted(written, key=len, reverse=True):
+        text = text.replace(form, _HIDDEN)
     return text
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it is, in an address, in a form, and in JSON."""
+    return secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

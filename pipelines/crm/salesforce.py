@@ -25,7 +25,8 @@ from typing import Any
 from features.problem import Problem
 from pipelines.crm import csvfile
 from pipelines.crm.base import Piece, see_cursor
-from pipelines.crm.salesforceapi import Connection, Record
+from pipelines.crm.salesforceanswers import Record
+from pipelines.crm.salesforceapi import Connection
 from pipelines.crm.salesforceids import eighteen
 from pipelines.crm.salesforcepages import Selection, by_id, every_row, instant
 from pipelines.crm.salesforceties import Ties, contact_of, tied

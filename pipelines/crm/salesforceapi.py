@@ -13,7 +13,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlsplit
 
@@ -22,7 +21,8 @@ import requests
 from features.problem import Problem
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, redacted, retry_after
+from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
+from pipelines.crm.salesforceanswers import Page, Record, explained, is_of, page_of
 
 try:
     from simple_salesforce.api import Salesforce as Client
@@ -39,27 +39,11 @@ LONGEST_URL = 12_000
 """Address and headers of a call together may have 16,384 bytes (Salesforce Help 000386264): a quarter is left to the headers, tokens among them."""
 
 _TIMES = (CONNECT_SECONDS, READ_SECONDS)
-Record = dict[str, Any]
 T = TypeVar("T")
 
 
 class Expired(Problem):
     """The vendor no longer knows the place in a result from which the next page was to come."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a query's result.
-
-    Parameters
-    ----------
-    total : rows of the whole result, as the vendor counts them.
-    following : the address of the next part; None: this was the last.
-    """
-
-    records: list[Record]
-    total: int
-    following: str | None
 
 
 class Connection:
@@ -123,7 +107,7 @@ class Connection:
         ------
         Refused : the query is none, or names what this user may not see.
         """
-        return self._ask(what, lambda: _page(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
+        return self._ask(what, lambda: page_of(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
 
     def count(self, what: str, sobject: str, where: Sequence[str] = ()) -> int:
         """How many rows of an object meet all conditions, deleted and archived ones among them."""
@@ -143,7 +127,7 @@ class Connection:
             # A new session cannot go on with the pages of the one before.
             if self._logins != login:
                 raise Expired("Salesforce ended the session between two pages: run again.")
-            return _page(self._rest(path))
+            return page_of(self._rest(path))
 
         try:
             return self._ask(what, send)
@@ -155,10 +139,14 @@ class Connection:
     def update(self, records: Sequence[Record]) -> list[Record]:
         """Update up to 200 records by id, each on its own; what became of each, in their order."""
         body = json.dumps({"allOrNone": False, "records": list(records)})
-        told = self._ask("update records", lambda: self._rest("composite/sobjects", method="PATCH", data=body))
-        if not isinstance(told, list) or len(told) != len(records):
-            raise Unreachable("Salesforce did not say what became of every record: run again, the same values are then set again.")
-        return told
+
+        def send() -> list[Record]:
+            told = self._rest("composite/sobjects", method="PATCH", data=body)
+            if not isinstance(told, list) or len(told) != len(records) or not all(map(is_of, told, records)):
+                raise Unclear("it did not say what became of every record")
+            return told
+
+        return self._ask("update records", send)
 
     def custom_fields(self, sobject: str, names: Sequence[str]) -> set[str]:
         """Which custom fields an object has, whether or not this user may see them: their names without the `__c`."""
@@ -172,11 +160,14 @@ class Connection:
     def create_field(self, sobject: str, name: str, metadata: Record) -> None:
         """Create a custom field through the Tooling API. One that came to be meanwhile, such as by a call whose answer was lost, is as good."""
         body = {"FullName": f"{sobject}.{name}", "Metadata": metadata}
+
+        def send() -> None:
+            told: Any = self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, timeout=_TIMES, allow_redirects=False)
+            if told["success"] is not True:
+                raise Unclear("it did not say whether it made it")
+
         try:
-            self._ask(
-                f"create the field {name} of {sobject}",
-                lambda: self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, timeout=_TIMES, allow_redirects=False),
-            )
+            self._ask(f"create the field {name} of {sobject}", send)
         except Refused as refused:
             if "DUPLICATE_DEVELOPER_NAME" not in refused.words:
                 raise
@@ -206,21 +197,23 @@ class Connection:
         key, word = self._secrets[:2]
         form = {"grant_type": "client_credentials", "client_id": key, "client_secret": word}
         try:
-            told = self._entry.call("log in", lambda: self._token(form))
+            url, token = self._entry.call("log in", lambda: self._token(form))
         except Refused as refused:
             raise Problem(f"{refused} Check {CLIENT} and {SECRET}, and that the app may log in by client credentials.") from None
         self._logins += 1
-        token = str(told["access_token"])
-        self._secrets = (key, word, token)
+        # Those that ended may still be quoted.
+        self._secrets = (*self._secrets, token)
         self._patience.secrets = self._entry.secrets = self._secrets
-        self._client = self._opened(self._own(str(told.get("instance_url") or self._url)), token)
+        self._client = self._opened(self._own(url), token)
 
-    def _token(self, form: dict[str, str]) -> Any:
+    def _token(self, form: dict[str, str]) -> tuple[str, str]:
+        """Where to go with a new token, and the token."""
         with self._session(self._url) as session:
             answer = session.post(f"{self._url}/services/oauth2/token", data=form, timeout=_TIMES, allow_redirects=False)
         if answer.status_code != 200:
             raise SalesforceError(self._url, answer.status_code, "token", answer.content)
-        return answer.json()
+        told = answer.json()
+        return str(told.get("instance_url") or self._url), str(told["access_token"])
 
     def _own(self, url: str) -> str:
         """Where the login sends us: to another machine only over https, so that the token is never sent in clear."""
@@ -250,20 +243,16 @@ class Connection:
     def _setback(self, error: Exception) -> Setback | None:
         """See `Patience`."""
         if isinstance(error, SalesforceError):
-            words = _words(error.content)
+            words = explained(error.content)
             # Too many long calls at once, of the whole company, is told by the status of a missing right.
             busy = error.status == 403 and "REQUEST_LIMIT_EXCEEDED" in words
             return Setback(503 if busy else int(error.status), words, retry_after(self._headers))
         if isinstance(error, requests.RequestException):
             # Its own words hold the whole query.
             return Setback(None, type(error).__name__)
-        if isinstance(error, (KeyError, TypeError, ValueError)):
+        if isinstance(error, (AttributeError, KeyError, TypeError, ValueError)):
             return Setback(None, "its answer is none of the documented form")
         return None
-
-
-def _page(told: Any) -> Page:
-    return Page(list(told["records"]), int(told["totalSize"]), None if told["done"] else str(told["nextRecordsUrl"]))
 
 
 def _not_used_up(send: Callable[[], T], secrets: Sequence[str]) -> T:
@@ -271,29 +260,10 @@ def _not_used_up(send: Callable[[], T], secrets: Sequence[str]) -> T:
     try:
         return send()
     except SalesforceError as error:
-        words = redacted(_words(error.content), secrets)
+        words = redacted(explained(error.content), secrets)
         if error.status != 403 or "REQUEST_LIMIT_EXCEEDED" not in words or "Concurrent" in words:
             raise
     raise Unreachable(
         f"Salesforce has no API requests left for your company ({words}): it counts those of the last 24 hours, of all programs together. Run again "
         "in some hours, see in Setup > Company Information which program uses them up, or buy more."
     )
-
-
-def _words(content: object) -> str:
-    """What the vendor says of an error: its code and its message, whichever of its APIs answered."""
-    if isinstance(content, bytes):
-        text = content.decode("utf-8", "replace")
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = text
-    found = content if isinstance(content, list) else [content]
-    said = []
-    for one in found:
-        if isinstance(one, dict):
-            parts = (one.get("errorCode") or one.get("error"), one.get("message") or one.get("error_description"))
-            said.append(": ".join(str(part) for part in parts if part))
-        else:
-            said.append(str(one))
-    return "; ".join(said)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from urllib.parse import quote_plus
 
 from pipelines.crm.base import Unreachable
-from pipelines.crm.salesforceapi import LONGEST_URL, Connection, Expired, Page, Record
+from pipelines.crm.salesforceanswers import Page, Record
+from pipelines.crm.salesforceapi import LONGEST_URL, Connection, Expired
 
 _WALKS = 3
 # A page may come again, but not for ever: so many times the rows that there are, and a page of Salesforce's beside.

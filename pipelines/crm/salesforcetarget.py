@@ -13,7 +13,8 @@ from typing import Any
 
 from features.problem import Problem
 from pipelines.crm.patience import Refused, redacted
-from pipelines.crm.salesforceapi import Connection, Record
+from pipelines.crm.salesforceanswers import Record
+from pipelines.crm.salesforceapi import Connection
 from pipelines.crm.salesforceids import eighteen, is_id
 from pipelines.crm.writeback import Refusal, Update, trend
 

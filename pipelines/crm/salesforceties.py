@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipelines.crm.salesforceapi import Record
+from pipelines.crm.salesforceanswers import Record
 from pipelines.crm.salesforceids import CONTACT, LEAD, eighteen
 
 

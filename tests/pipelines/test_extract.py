@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from conftest import MadeUp
+from prefect import flow
+from prefect.client.orchestration import get_client
 from sqlalchemy.exc import OperationalError
 
 from features.problem import Problem
 from pipelines.crm.base import Unreachable
-from pipelines.extract import extract
+from pipelines.crm.load import Load, Loaded
+from pipelines.extract import extract, tell
 from pipelines.settings import read_settings
 from pipelines.warehouse import Warehouse
 
@@ -34,6 +39,15 @@ def test_the_lag_of_the_source_is_measured_where_both_clocks_exist(company: Made
     lag = {row["table"]: row["lag_hours"] for row in company.reports["extract"].rows}
     # Two in a hundred activities are late, so nineteen of twenty are known at once; other tables have one clock only.
     assert lag == {"accounts": None, "owners": None, "leads": None, "lead_changes": None, "activities": 0.0, "deals": None}
+
+
+def test_how_far_a_cursor_came_is_told_with_the_counts(prefect_server: str) -> None:
+    loaded = Load((Loaded("leads", 3, 2, 1, 0, None, datetime(2025, 6, 1, 2, 30)),), datetime(2025, 6, 1), ())
+    report = flow(lambda: tell(loaded), name="told")()
+    assert report.rows[0]["newest_cursor"] == datetime(2025, 6, 1, 2, 30)
+    with get_client(sync_client=True) as client:
+        (kept,) = [json.loads(str(one.data)) for one in client.read_latest_artifacts() if one.key == "extract"]
+    assert [(row["rows_in"], row["newest_cursor"]) for row in kept] == [(3, "2025-06-01 02:30:00")]
 
 
 def test_an_extract_that_fails_leaves_the_warehouse_as_it_was(own_company: MadeUp) -> None:

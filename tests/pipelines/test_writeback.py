@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from scored import scored
 
 from features.problem import Problem
 from pipelines.crm.hubspottarget import FIELDS
@@ -36,26 +37,7 @@ Typed = Callable[..., tuple[int, str, str]]
 
 
 def _night(leads: int, night: datetime = NIGHT) -> pd.DataFrame:
-    ranks = range(1, leads + 1)
-    blank = dict.fromkeys(["expected_value", "owner_id", "owner_rank", "explored", "model_name", "model_version", "run_id", "features_digest"])
-    return pd.DataFrame(
-        [
-            {
-                **blank,
-                "as_of": night,
-                "lead_id": str(rank),
-                "probability": 1 - rank / 100,
-                "score": 100 - rank,
-                "tier": "A",
-                "rank": rank,
-                "listed": rank <= 5,
-                "reasons": [{"words": "was active"}, {"words": "is big"}],
-                "change": None if rank == 1 else 0.1,
-                "scored_at": night,
-            }
-            for rank in ranks
-        ]
-    )
+    return scored([str(number) for number in range(1, leads + 1)], night)
 
 
 @pytest.fixture

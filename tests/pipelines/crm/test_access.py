@@ -36,7 +36,16 @@ def test_https_and_this_machine_are_addresses(monkeypatch: pytest.MonkeyPatch, u
 
 @pytest.mark.parametrize(
     "url",
-    ["http://example.com", "ftp://localhost", "example.com", "https://", "https://user:pw@example.com", "http://[", "http://localhost.example.com"],
+    [
+        "http://example.com",
+        "ftp://localhost",
+        "example.com",
+        "https://",
+        "https://user:pw@example.com",
+        "http://[",
+        "http://localhost.example.com",
+        "https://example.com:pw",
+    ],
 )
 def test_no_token_travels_in_clear(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("A_URL", url)

@@ -18,7 +18,7 @@ from tests.pipelines.crm.vendors.dynamics import SECRET, DynamicsVendor
 from tests.pipelines.crm.vendors.loopback import serving
 
 NIGHT = datetime(2025, 6, 1, 2)
-PASSING = ["", "429", "500", "reset", "cut off", "answer lost", "one row is busy", "token expires"]
+PASSING = ["", "429", "500", "reset", "cut off", "answer lost", "one row is busy", "one answer is missing", "token expires"]
 
 
 def _id(n: int) -> str:
@@ -58,6 +58,8 @@ def test_every_score_arrives(tmp_path: Path, fault: str) -> None:
         {"msdyn_score": 9, "msdyn_grade": 3, "msdyn_scoretrend": 1},
     ]
     assert (11.0 in waits) is (fault == "429")
+    # Only where answers were lost is a batch written twice, with the same values.
+    assert len(vendor.written) == 34 + {"answer lost": 10, "cut off": 10, "one answer is missing": 9}.get(fault, 0)
 
 
 def test_rows_are_refused_one_by_one(tmp_path: Path) -> None:
@@ -66,6 +68,30 @@ def test_rows_are_refused_one_by_one(tmp_path: Path) -> None:
         done = _written(vendor, warehouse, _updates(34))
     assert done == Written(34, 32, 0, (Refusal(_id(3), "lead With Id = 3 Does Not Exist"), Refusal(_id(30), "locked")))
     assert len(vendor.scores) == 32
+
+
+def test_a_row_that_stays_busy_is_refused_and_holds_up_no_other(tmp_path: Path) -> None:
+    vendor = DynamicsVendor(busy={_id(13)})
+    with serving(vendor), Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        done = _written(vendor, warehouse, _updates(34))
+    assert done == Written(34, 33, 0, (Refusal(_id(13), "The server is busy"),))
+    # Whoever was answered is not sent again beside it.
+    assert sorted(vendor.written) == [_id(n) for n in range(1, 35) if n != 13]
+
+
+def test_a_server_that_fails_behind_a_busy_row_leaves_the_batch_waiting(tmp_path: Path) -> None:
+    vendor = DynamicsVendor("one row is busy, then down")
+    with serving(vendor), Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        done = _written(vendor, warehouse, _updates(34))
+        assert (done.sent, done.refused, done.waiting) == (10, (), 24)
+        vendor.fault = ""
+        assert _written(vendor, warehouse, _updates(34)) == Written(34, 24, 10, ())
+
+
+def test_a_token_that_ended_is_still_not_said(tmp_path: Path) -> None:
+    vendor = DynamicsVendor("token expires", refusing={_id(34): "eyJ-canary-0 and eyJ-canary-2 were used"})
+    with serving(vendor), Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        assert _written(vendor, warehouse, _updates(34)).refused == (Refusal(_id(34), "*** and *** were used"),)
 
 
 def test_an_id_cannot_leave_its_place() -> None:

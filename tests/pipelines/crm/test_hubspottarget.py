@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,8 +18,8 @@ from pipelines.crm.patience import Refused
 from pipelines.crm.writeback import Refusal, Update, Written, write_back
 from pipelines.outbox import Outbox
 from pipelines.warehouse import Warehouse
-from tests.pipelines.crm.vendors.hubspot import TOKEN, HubSpotVendor, account
-from tests.pipelines.crm.vendors.loopback import serving
+from tests.pipelines.crm.vendors.hubspot import TOKEN, HubSpotVendor, Record, account
+from tests.pipelines.crm.vendors.loopback import Answer, serving, told
 
 NIGHT = datetime(2025, 6, 1, 2)
 PASSING = ["", "429", "500", "reset", "cut off", "a proxy's page", "answer lost"]
@@ -85,6 +86,33 @@ def test_a_batch_that_is_refused_whole_is_halved_until_the_row_is_found(tmp_path
         done = _written(vendor, warehouse, _updates(35))
     assert done == Written(35, 34, 0, (Refusal("14", "Property values were not valid: rank is not a number"),))
     assert sorted(map(int, vendor.written)) == [n for n in range(1, 36) if n != 14]
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_row_of_which_nothing_is_said_is_asked_for_alone(tmp_path: Path, lasting: bool) -> None:
+    vendor, silent = account(), ["7", "31"]
+    updated = vendor._updated
+
+    def forgetful(kind: str, inputs: list[Record]) -> Answer:
+        said = json.loads(updated(kind, inputs).body)
+        kept = [row for row in said["results"] if row["id"] not in silent or (not lasting and len(inputs) < 10)]
+        return told(200, {**said, "results": kept})
+
+    vendor._updated = forgetful  # type: ignore[method-assign]
+    with serving(vendor), Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        done = _written(vendor, warehouse, _updates(40)[:35])
+    why = "HubSpot did not say whether it took it"
+    assert done == (Written(35, 33, 0, tuple(Refusal(one, why) for one in silent)) if lasting else Written(35, 35, 0, ()))
+    # Only the silent ones are sent once more; the last batch, of five, was small enough to be answered.
+    assert len(vendor.written) == 35 + (2 if lasting else 1)
+
+
+def test_a_record_that_was_merged_is_taken_under_the_id_that_remains(tmp_path: Path) -> None:
+    vendor = account()
+    updated = vendor._updated
+    vendor._updated = lambda kind, inputs: Answer(200, updated(kind, inputs).body.replace(b'"id": "4"', b'"id": "5"'))  # type: ignore[method-assign]
+    with serving(vendor), Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        assert _written(vendor, warehouse, _updates(8)) == Written(8, 8, 0, ())
 
 
 def test_properties_are_made_only_with_consent() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from features.problem import Problem
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import Patience, Refused, Setback, redacted, retry_after
+from pipelines.crm.patience import Patience, Refused, Setback, Unclear, redacted, retry_after
 
 SECRET = "s3cret-canary"
 
@@ -53,7 +53,7 @@ def _failing(*setbacks: Setback) -> Callable[[], str]:
     return send
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, None])
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 477, 500, 502, 503, 504, None])
 def test_what_may_pass_is_tried_again(status: int | None) -> None:
     clock = _Clock()
     assert _patience(clock).call("read", _failing(*[Setback(status)] * 5)) == "answer"
@@ -168,6 +168,22 @@ def test_an_unexpected_error_is_raised_without_the_secret() -> None:
     with pytest.raises(RuntimeError, match="ValueError: Invalid header value") as caught:
         _patience(_Clock()).call("read", send)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_an_answer_that_says_nothing_is_asked_for_again() -> None:
+    clock, said = _Clock(), iter([Unclear("it did not say how many"), Unclear("")])
+
+    def send() -> str:
+        for one in said:
+            raise one
+        return "answer"
+
+    assert _patience(clock).call("read", send) == "answer"
+    assert len(clock.slept) == 2
+    said = iter([Unclear(f"it said {SECRET}")] * 6)
+    with pytest.raises(Unreachable, match=r"tried 6 times \(the last time: no answer\) \(it said \*\*\*\): run again later"):
+        _patience(clock).call("read", send)
 
 
 def test_what_is_printed_of_it_holds_no_secret() -> None:

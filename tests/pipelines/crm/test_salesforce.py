@@ -19,7 +19,8 @@ from pipelines.crm.tables import open_source
 from pipelines.rehearsal import rehearse_extract
 from pipelines.settings import Settings, read_settings
 from pipelines.warehouse import Warehouse
-from tests.pipelines.crm.vendors.salesforce import Answer, Vendor, at, error
+from tests.pipelines.crm.vendors.loopback import Answer
+from tests.pipelines.crm.vendors.salesforce import SalesforceVendor, at, error
 from tests.pipelines.crm.vendors.salesforcecompany import contact, deal, event, history, lead, put, reached, role, task, user
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "salesforce"
@@ -28,7 +29,7 @@ DISTURBED = ("Lead", "Opportunity", "Task", "LeadHistory")
 
 
 @pytest.fixture
-def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[SalesforceVendor]:
     with reached(monkeypatch) as there:
         yield there
 
@@ -61,7 +62,7 @@ def _day(day: int, second: int = 0) -> datetime:
     return datetime.fromisoformat(at(day, second)).replace(tzinfo=None)
 
 
-def _see_whole(warehouse: Warehouse, vendor: Vendor) -> None:
+def _see_whole(warehouse: Warehouse, vendor: SalesforceVendor) -> None:
     """What is in the warehouse is what is in Salesforce."""
     leads = vendor.things["Lead"].records.values()
     assert _rows(warehouse, 'lead_id, status, owner_id, merged_into, CAST("Staff__c" AS DOUBLE)', "leads") == sorted(
@@ -90,33 +91,33 @@ def _see_whole(warehouse: Warehouse, vendor: Vendor) -> None:
 WHOLE = {"owners": (2, 2, 0, 0), "leads": (100, 100, 0, 0), "lead_changes": (43, 43, 0, 0), "activities": (49, 49, 0, 0), "deals": (31, 31, 0, 0)}
 
 
-def _orders(order: Callable[[list[int]], list[int]]) -> Callable[[Vendor], None]:
+def _orders(order: Callable[[list[int]], list[int]]) -> Callable[[SalesforceVendor], None]:
     return lambda vendor: vendor.orders.update(dict.fromkeys(DISTURBED, order))
 
 
-def _breaks(page: int, said: Callable[[Vendor], Answer | None]) -> Callable[[Vendor], None]:
+def _breaks(page: int, said: Callable[[SalesforceVendor], Answer | None]) -> Callable[[SalesforceVendor], None]:
     return lambda vendor: vendor.breaks.update({(name, page): lambda: said(vendor) for name in DISTURBED})
 
 
-def _session_ends(vendor: Vendor) -> Answer:
+def _session_ends(vendor: SalesforceVendor) -> Answer:
     vendor.end_session()
     return error(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
 
-def _both(*faults: Callable[[Vendor], None]) -> Callable[[Vendor], None]:
+def _both(*faults: Callable[[SalesforceVendor], None]) -> Callable[[SalesforceVendor], None]:
     return lambda vendor: [fault(vendor) for fault in faults] and None
 
 
 EXPIRED = lambda vendor: error(400, "INVALID_QUERY_LOCATOR", "invalid query locator")  # noqa: E731
 SWAPPED = _orders(lambda pages: [0, 2, 1, *pages[3:]])
-FAULTS: dict[str, Callable[[Vendor], None]] = {
+FAULTS: dict[str, Callable[[SalesforceVendor], None]] = {
     "nothing": lambda vendor: None,
     "429 with Retry-After": _breaks(1, lambda vendor: error(429, "TOO_MANY", "slow down", Retry_After="7")),
     "503": _breaks(2, lambda vendor: error(503, "SERVER_UNAVAILABLE", "busy")),
     "500 within page 3": _breaks(2, lambda vendor: error(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred")),
     "too many long calls at once": _breaks(1, lambda vendor: error(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.")),
-    "connection lost within page 3": _breaks(2, lambda vendor: Answer(200, None, cut=True)),
-    "connection dropped before page 2": _breaks(1, lambda vendor: Answer(200, None, dropped=True)),
+    "connection lost within page 3": _breaks(2, lambda vendor: Answer(200, cut=True)),
+    "connection dropped before page 2": _breaks(1, lambda vendor: Answer(None)),
     "an answer that is no JSON": _breaks(1, lambda vendor: Answer(200, b"<html>maintenance</html>")),
     "session ends between pages": _breaks(2, _session_ends),
     "a page twice": _orders(lambda pages: [0, 1, 1, *pages[2:]]),
@@ -125,6 +126,8 @@ FAULTS: dict[str, Callable[[Vendor], None]] = {
     "pages backwards": _orders(lambda pages: pages[::-1]),
     "a page lost": _orders(lambda pages: [0, *pages[2:]]),
     "the last page lost": _orders(lambda pages: pages[:-1]),
+    "an empty page that leads to the next": lambda vendor: vendor.empty.update(DISTURBED),
+    "pages at another address": lambda vendor: setattr(vendor, "root", f"http://elsewhere.example{vendor.root}"),
     "cursor expired": _breaks(2, EXPIRED),
     "cursor expired amid one stamp, twice": _both(_breaks(1, EXPIRED), _breaks(2, EXPIRED)),
     "cursor expired while pages were out of order": _both(SWAPPED, _breaks(2, EXPIRED)),
@@ -133,7 +136,7 @@ FAULTS: dict[str, Callable[[Vendor], None]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_loses_or_doubles_a_row(vendor: Vendor, fault: str, tmp_path: Path) -> None:
+def test_no_fault_loses_or_doubles_a_row(vendor: SalesforceVendor, fault: str, tmp_path: Path) -> None:
     FAULTS[fault](vendor)
     with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
         assert _loaded(warehouse, _opened(), _settings(full=True)) == WHOLE
@@ -143,7 +146,7 @@ def test_no_fault_loses_or_doubles_a_row(vendor: Vendor, fault: str, tmp_path: P
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_says_a_secret(vendor: Vendor, fault: str, capfd: pytest.CaptureFixture[str], every_log: pytest.LogCaptureFixture) -> None:
+def test_no_fault_says_a_secret(vendor: SalesforceVendor, fault: str, capfd: pytest.CaptureFixture[str], every_log: pytest.LogCaptureFixture) -> None:
     FAULTS[fault](vendor)
     source = _opened()
     for table in source.tables():
@@ -153,7 +156,7 @@ def test_no_fault_says_a_secret(vendor: Vendor, fault: str, capfd: pytest.Captur
     assert "queryAll" in every_log.text
 
 
-def test_tables_and_columns_are_those_of_the_vendor(vendor: Vendor) -> None:
+def test_tables_and_columns_are_those_of_the_vendor(vendor: SalesforceVendor) -> None:
     source = _opened()
     listed = ["Account", "Contact", "Lead", "Opportunity", "OpportunityHistory", "User", "activities", "contact_changes", "lead_changes"]
     assert source.tables() == listed
@@ -167,13 +170,13 @@ def test_tables_and_columns_are_those_of_the_vendor(vendor: Vendor) -> None:
         list(source.pieces("Lead", "Changed"))
 
 
-def test_the_vendor_tells_how_many_rows_there_are(vendor: Vendor) -> None:
+def test_the_vendor_tells_how_many_rows_there_are(vendor: SalesforceVendor) -> None:
     source = _opened()
     # Events 8 and 9 are to come and a copy, tasks 40 and 41 open and a series.
     assert [source.size(table) for table in ("Lead", "activities", "lead_changes")] == [100, 43 + 8, None]
 
 
-def test_fields_that_do_not_fit_into_one_address_are_read_in_parts(vendor: Vendor) -> None:
+def test_fields_that_do_not_fit_into_one_address_are_read_in_parts(vendor: SalesforceVendor) -> None:
     many = {f"An_unusually_long_name_of_a_custom_field_{n:03}__c": n for n in range(400)}
     for name, number in many.items():
         vendor.things["Lead"].fields[name] = {"name": name, "type": "double"}
@@ -187,7 +190,7 @@ def test_fields_that_do_not_fit_into_one_address_are_read_in_parts(vendor: Vendo
     assert max(len(url) for _, url in vendor.asked) <= 12_000
 
 
-def test_the_next_read_brings_what_changed_and_nothing_else(vendor: Vendor, tmp_path: Path) -> None:
+def test_the_next_read_brings_what_changed_and_nothing_else(vendor: SalesforceVendor, tmp_path: Path) -> None:
     with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
         assert _loaded(warehouse, _opened(), _settings()) == WHOLE
         _see_whole(warehouse, vendor)
@@ -218,8 +221,8 @@ def test_the_next_read_brings_what_changed_and_nothing_else(vendor: Vendor, tmp_
         assert [len(_rows(warehouse, "*", table)) for table in ("leads", "deals", "activities")] == [101, 32, 51]
 
 
-def test_a_row_that_changes_while_it_is_read_is_kept_as_it_is_now(vendor: Vendor, tmp_path: Path) -> None:
-    def changed(of: Vendor) -> Answer:
+def test_a_row_that_changes_while_it_is_read_is_kept_as_it_is_now(vendor: SalesforceVendor, tmp_path: Path) -> None:
+    def changed(of: SalesforceVendor) -> Answer:
         put(of, "Lead", lead(3), Status="Nurturing", SystemModstamp=at(140))
         return EXPIRED(of)
 
@@ -230,7 +233,7 @@ def test_a_row_that_changes_while_it_is_read_is_kept_as_it_is_now(vendor: Vendor
         _see_whole(warehouse, vendor)
 
 
-def test_an_older_version_that_comes_late_does_not_replace_the_newer(vendor: Vendor, tmp_path: Path) -> None:
+def test_an_older_version_that_comes_late_does_not_replace_the_newer(vendor: SalesforceVendor, tmp_path: Path) -> None:
     stale = dict(vendor.things["Lead"].records[lead(3)])
     put(vendor, "Lead", lead(3), Status="Nurturing", SystemModstamp=at(140))
     with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
@@ -241,7 +244,7 @@ def test_an_older_version_that_comes_late_does_not_replace_the_newer(vendor: Ven
         _see_whole(warehouse, vendor)
 
 
-def test_rows_that_never_come_are_told_and_nothing_is_kept(vendor: Vendor, tmp_path: Path) -> None:
+def test_rows_that_never_come_are_told_and_nothing_is_kept(vendor: SalesforceVendor, tmp_path: Path) -> None:
     class Forgetful(dict[str, Any]):
         def pop(self, *key: Any) -> Any:
             return lambda pages: [0, *pages[2:]]
@@ -253,7 +256,7 @@ def test_rows_that_never_come_are_told_and_nothing_is_kept(vendor: Vendor, tmp_p
         assert not warehouse.has("leads")
 
 
-def test_a_vendor_that_never_comes_to_an_end_is_left(vendor: Vendor) -> None:
+def test_a_vendor_that_never_comes_to_an_end_is_left(vendor: SalesforceVendor) -> None:
     class Endless(list[int]):
         def __iter__(self) -> Iterator[int]:
             return iter([0, 1, *([2] * 2000)])
@@ -275,14 +278,14 @@ def test_a_vendor_that_never_comes_to_an_end_is_left(vendor: Vendor) -> None:
     ],
     ids=["when its stage changed", "on its day", "not before it was made", "not after it was changed", "without a day"],
 )
-def test_when_a_deal_closed(vendor: Vendor, dates: dict[str, str | None], closed: str) -> None:
+def test_when_a_deal_closed(vendor: SalesforceVendor, dates: dict[str, str | None], closed: str) -> None:
     put(vendor, "Opportunity", deal(0), **{"LastStageChangeDate": None, "CreatedDate": at(31), "SystemModstamp": at(61), **dates})
     deals = {row["Id"]: row for piece, _ in _opened().pieces("Opportunity") for row in piece.to_pylist()}
     assert deals[deal(0)]["closed_at"] == closed
     assert deals[deal(29)]["closed_at"] is None
 
 
-def test_a_task_is_dated_by_its_day_but_not_outside_of_its_record(vendor: Vendor) -> None:
+def test_a_task_is_dated_by_its_day_but_not_outside_of_its_record(vendor: SalesforceVendor) -> None:
     for number, day in enumerate(["2025-01-01", "2025-02-15", "2026-01-01", None]):
         put(vendor, "Task", task(number), ActivityDate=day, CompletedDateTime=None, CreatedDate=at(40), SystemModstamp=at(50))
     tasks = {row["Id"]: row for piece, _ in _opened().pieces("activities") for row in piece.to_pylist()}
@@ -290,7 +293,7 @@ def test_a_task_is_dated_by_its_day_but_not_outside_of_its_record(vendor: Vendor
     assert [tasks[task(number)]["known_at"] for number in range(4)] == [at(40), "2025-02-15", at(50), at(40)]
 
 
-def test_a_change_whose_kind_is_not_told_is_kept(vendor: Vendor) -> None:
+def test_a_change_whose_kind_is_not_told_is_kept(vendor: SalesforceVendor) -> None:
     for number in (40, 41):
         put(vendor, "LeadHistory", history(number), DataType=None)
     changes = [row for piece, _ in _opened().pieces("lead_changes") for row in piece.to_pylist() if row["Field"] == "Owner"]
@@ -298,7 +301,7 @@ def test_a_change_whose_kind_is_not_told_is_kept(vendor: Vendor) -> None:
 
 
 def test_what_is_configured_runs_as_it_is_written(
-    vendor: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadscore: Callable[..., tuple[int, str, str]]
+    vendor: SalesforceVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leadscore: Callable[..., tuple[int, str, str]]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert leadscore("init", "--from", "salesforce://")[0] == 0
@@ -316,7 +319,7 @@ def test_what_is_configured_runs_as_it_is_written(
     assert not report.refused
 
 
-def test_ids_of_fifteen_signs_are_the_same_records(vendor: Vendor) -> None:
+def test_ids_of_fifteen_signs_are_the_same_records(vendor: SalesforceVendor) -> None:
     put(vendor, "Task", task(0), WhoId=contact(0)[:15])
     put(vendor, "OpportunityContactRole", role(0), ContactId=contact(0)[:15])
     source = _opened()
@@ -326,7 +329,7 @@ def test_ids_of_fifteen_signs_are_the_same_records(vendor: Vendor) -> None:
     assert (deals[deal(0)]["contact_id"], deals[deal(0)]["lead_id"]) == (contact(0), lead(0))
 
 
-def test_contacts_may_be_the_leads(vendor: Vendor, tmp_path: Path) -> None:
+def test_contacts_may_be_the_leads(vendor: SalesforceVendor, tmp_path: Path) -> None:
     with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
         counts = _loaded(warehouse, _opened(), _settings("contacts.toml"))
         assert {table: (rows, refused) for table, (rows, _, refused, _) in counts.items()} == {

@@ -14,12 +14,13 @@ from features.problem import Problem
 from pipelines.crm.base import Unreachable
 from pipelines.crm.salesforce import Salesforce
 from pipelines.crm.salesforceapi import Connection
-from tests.pipelines.crm.vendors.salesforce import Answer, Vendor, error
+from tests.pipelines.crm.vendors.loopback import Answer, told
+from tests.pipelines.crm.vendors.salesforce import SalesforceVendor, error
 from tests.pipelines.crm.vendors.salesforcecompany import reached
 
 
 @pytest.fixture
-def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[SalesforceVendor]:
     with reached(monkeypatch) as there:
         yield there
 
@@ -40,12 +41,12 @@ def _opened(slept: list[float] | None = None) -> Salesforce:
         (error(403, "API_DISABLED_FOR_ORG", "API is not enabled for CANARY-token-0"), Problem, "give it that right"),
         (error(400, "MALFORMED_QUERY", "unexpected token: CANARY-consumer-secret"), Problem, "refused to read Lead"),
         (error(503, "SERVER_UNAVAILABLE", "CANARY-token-0"), Unreachable, "tried 6 times"),
-        (Answer(200, None, dropped=True), Unreachable, "no answer"),
-        (Answer(302, "", {"Location": "http://127.0.0.1:1/elsewhere"}), Problem, "302"),
+        (Answer(None), Unreachable, "no answer"),
+        (told(302, "", Location="http://127.0.0.1:1/elsewhere"), Problem, "302"),
     ],
 )
 def test_what_does_not_pass_is_said_in_a_sentence_without_secrets(
-    vendor: Vendor, said: Answer, kind: type[Problem], words: str, capfd: pytest.CaptureFixture[str]
+    vendor: SalesforceVendor, said: Answer, kind: type[Problem], words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     slept: list[float] = []
     source = _opened(slept)
@@ -54,15 +55,15 @@ def test_what_does_not_pass_is_said_in_a_sentence_without_secrets(
     with pytest.raises(kind) as problem:
         list(source.pieces("Lead"))
     assert words in str(problem.value)
-    told, at_hand = "", problem.value
+    spoken, at_hand = "", problem.value
     while at_hand is not None:
-        told += f"{at_hand!r} {vars(at_hand)}"
+        spoken += f"{at_hand!r} {vars(at_hand)}"
         at_hand = at_hand.__cause__ or at_hand.__context__
-    assert "CANARY" not in told + "".join(capfd.readouterr())
+    assert "CANARY" not in spoken + "".join(capfd.readouterr())
     assert type(problem.value) is kind or kind is Problem
 
 
-def test_a_session_that_ended_is_begun_anew_once_a_call(vendor: Vendor) -> None:
+def test_a_session_that_ended_is_begun_anew_once_a_call(vendor: SalesforceVendor) -> None:
     source = _opened()
     assert source.columns("User") == ["Id", "Name", "Email", "Department", "CreatedDate", "SystemModstamp"]
     vendor.end_session()
@@ -70,7 +71,7 @@ def test_a_session_that_ended_is_begun_anew_once_a_call(vendor: Vendor) -> None:
     assert vendor.logins == 2
 
 
-def test_a_token_that_ended_is_a_problem_at_once(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_ended_is_a_problem_at_once(vendor: SalesforceVendor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SALESFORCE_ACCESS_TOKEN", vendor.token)
     source = _opened()
     assert "Lead" in source.tables()
@@ -80,7 +81,7 @@ def test_a_token_that_ended_is_a_problem_at_once(vendor: Vendor, monkeypatch: py
     assert vendor.logins == 0
 
 
-def test_a_wrong_secret_is_said_with_where_to_look(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_secret_is_said_with_where_to_look(vendor: SalesforceVendor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SALESFORCE_CLIENT_SECRET", "CANARY-wrong")
     with pytest.raises(Problem, match="Check SALESFORCE_CLIENT_ID and SALESFORCE_CLIENT_SECRET") as said:
         _opened().tables()
@@ -106,7 +107,7 @@ def test_what_the_environment_lacks_is_said(environment: dict[str, str], words: 
         Salesforce()
 
 
-def test_the_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor) -> None:
+def test_the_vendor_is_waited_for_as_long_as_it_asks(vendor: SalesforceVendor) -> None:
     slept: list[float] = []
     source = _opened(slept)
     source.columns("User")
@@ -115,7 +116,7 @@ def test_the_vendor_is_waited_for_as_long_as_it_asks(vendor: Vendor) -> None:
     assert slept == [7.0]
 
 
-def test_a_netrc_does_not_replace_the_token(vendor: Vendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_netrc_does_not_replace_the_token(vendor: SalesforceVendor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text("machine example.my.salesforce.com login somebody password else\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     url = "https://example.my.salesforce.com"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor
+from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, told
 
 SECRET = "dyn~canary-7788"
 COLUMNS = {"msdyn_score", "msdyn_grade", "msdyn_scoretrend", "msdyn_scorereasons", "msdyn_scoredon", "msdyn_entityid", "msdyn_entitytype"}
@@ -23,12 +23,14 @@ class DynamicsVendor(Vendor):
     ----------
     fault : what goes wrong with the second batch, once; "401", "down" and "wrong secret" last.
     installed : whether predictive scoring is there.
+    refusing, busy : rows that are refused, and why; rows that are never judged.
     """
 
     fault: str = ""
     installed: bool = True
     scores: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     refusing: dict[str, str] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
     written: list[str] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     tokens: list[str] = field(default_factory=list)
@@ -45,26 +47,30 @@ class DynamicsVendor(Vendor):
             if not self.installed:
                 return self._error(404, "Resource not found for the segment 'msdyn_predictivescores'.")
             unknown = sorted(asked_for - COLUMNS)
-            return self._error(400, f"Could not find a property named '{unknown[0]}'") if unknown else self._json(200, {"value": []})
+            return self._error(400, f"Could not find a property named '{unknown[0]}'") if unknown else told(200, {"value": []})
         assert place == "/api/data/v9.2/$batch"
         self.calls["batch"] += 1
         return self._spoilt(asked)
+
+    def next_token(self) -> str:
+        """The token that it gives next."""
+        return f"eyJ-canary-{len(self.tokens)}"
 
     def _token(self, form: dict[str, list[str]]) -> Answer:
         assert form["grant_type"] == ["client_credentials"]
         assert form["scope"] == [f"{self.url}/.default"]
         if self.fault == "wrong secret" or form["client_secret"] != [SECRET]:
             said = {"error": "invalid_client", "error_description": f"AADSTS7000215: Invalid client secret provided: {SECRET}"}
-            return self._json(401, said)
-        self.tokens.append(f"eyJ-canary-{len(self.tokens)}")
-        return self._json(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self.tokens[-1]})
+            return told(401, said)
+        self.tokens.append(self.next_token())
+        return told(200, {"token_type": "Bearer", "expires_in": 3599, "access_token": self.tokens[-1]})
 
     def _spoilt(self, asked: Asked) -> Answer:
         second = self.calls["batch"] == 2
-        if self.fault == "down":
+        if self.fault == "down" or (self.fault.endswith("then down") and self.calls["batch"] > 2):
             return self._error(503, "Service unavailable")
         if self.fault == "401" or (self.fault == "token expires" and second):
-            self.tokens.append(f"eyJ-canary-{len(self.tokens)}") if self.fault == "token expires" else None
+            self.tokens.append(self.next_token()) if self.fault == "token expires" else None
             return self._error(401, f"{asked.headers['authorization']} has expired")
         if second and self.fault == "429":
             return Answer(429, self._error(429, "Number of requests exceeded the limit of 6000").body, {"Retry-After": "11"})
@@ -83,10 +89,11 @@ class DynamicsVendor(Vendor):
         assert boundary
         assert asked.headers["prefer"] == "odata.continue-on-error"
         sets = asked.body.decode().split(f"--{boundary[1]}")[1:-1]
-        busy = self.fault == "one row is busy" and self.calls["batch"] == 2
+        told_of = len(sets) - (self.fault == "one answer is missing" and self.calls["batch"] == 2)
+        busy = self.fault.startswith("one row is busy") and self.calls["batch"] == 2
         return Answer(
             200,
-            "".join(f"--back\r\n{self._change(one, busy and n == 0)}" for n, one in enumerate(sets)).encode() + b"--back--\r\n",
+            "".join(f"--back\r\n{self._change(one, busy and n == 0)}" for n, one in enumerate(sets[:told_of])).encode() + b"--back--\r\n",
             {"Content-Type": "multipart/mixed; boundary=back"},
         )
 
@@ -96,7 +103,7 @@ class DynamicsVendor(Vendor):
         assert found
         assert len(re.findall("PATCH ", part)) == 1
         key, body = (unquote(found[1]).replace("''", "'"), found[2]), json.loads(part.partition("type=entry\r\n\r\n")[2].partition("\r\n--")[0])
-        if busy:
+        if busy or key[0] in self.busy:
             return _part("503 Service Unavailable", {"error": {"message": "The server is busy"}})
         if key[0] in self.refusing:
             return _part("400 Bad Request", {"error": {"code": "0x80040203", "message": self.refusing[key[0]]}})
@@ -107,12 +114,8 @@ class DynamicsVendor(Vendor):
             "Content-ID: 1\r\n\r\nHTTP/1.1 204 No Content\r\nOData-Version: 4.0\r\n\r\n\r\n--set--\r\n"
         )
 
-    @staticmethod
-    def _json(status: int, body: dict[str, Any]) -> Answer:
-        return Answer(status, json.dumps(body).encode())
-
     def _error(self, status: int, message: str) -> Answer:
-        return self._json(status, {"error": {"code": "0x80072322", "message": message}})
+        return told(status, {"error": {"code": "0x80072322", "message": message}})
 
 
 def _part(line: str, body: dict[str, Any]) -> str:

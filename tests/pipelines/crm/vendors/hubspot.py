@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor
+from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, told
 
 TOKEN = "pat-na1-canary-5f1c"
 START = datetime(2025, 1, 1)
@@ -69,7 +69,7 @@ class HubSpotVendor(Vendor):
                 wanted = [self.records[kind][int(one["id"])] for one in body["inputs"]]
                 ids = [int(one["id"]) for one in body["inputs"]]
                 shown = [self._shown(n, r, body["properties"], body.get("propertiesWithHistory")) for n, r in zip(ids, wanted, strict=True)]
-                return self._json(200, {"status": "COMPLETE", "results": shown})
+                return told(200, {"status": "COMPLETE", "results": shown})
             case ["objects", kind, "batch", "update"]:
                 return self._spoilt("update", lambda: self._updated(kind, body["inputs"]))
             case ["associations", kind, "contacts", "batch", "read"]:
@@ -77,7 +77,7 @@ class HubSpotVendor(Vendor):
             case ["owners"]:
                 return self._owners(parse_qs(address.query))
             case ["properties", kind] if asked.method == "GET":
-                return self._json(200, {"results": self.properties.get(kind, [])})
+                return told(200, {"results": self.properties.get(kind, [])})
             case ["properties", kind]:
                 return self._created(kind, body)
         return self._error(404, f"no such place: {address.path}", "OBJECT_NOT_FOUND")
@@ -103,7 +103,7 @@ class HubSpotVendor(Vendor):
             self.put(kind, pages[0][0], START + timedelta(days=50), jobtitle="founder")
             found.append(self._shown(pages[0][0], self.records[kind][pages[0][0]], query.get("properties", []), None))
         paging = {"paging": {"next": {"after": f"cursor-{following}", "link": "?"}}} if following < len(pages) else {}
-        return self._json(200, {"results": found, **paging})
+        return told(200, {"results": found, **paging})
 
     def _found(self, kind: str, body: Record) -> Answer:
         assert len(body["sorts"]) == 1, "HubSpot sorts by one property"
@@ -118,7 +118,7 @@ class HubSpotVendor(Vendor):
         found = [self._shown(n, self.records[kind][n], body["properties"], None) for n in shown]
         if self.fault == "rows reversed":
             found.reverse()
-        return self._json(200, {"total": len(ids), "results": found})
+        return told(200, {"total": len(ids), "results": found})
 
     def _meets(self, record: Record, one: Record) -> bool:
         held, value = record["held"].get(one["propertyName"]), int(one["value"])
@@ -150,7 +150,7 @@ class HubSpotVendor(Vendor):
                 results.append({"from": {"id": one["id"]}, "to": to, **paging})
         missing = len({one["id"] for one in inputs}) - len({one["from"]["id"] for one in results})
         errors = {"numErrors": missing, "errors": [{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "No contact is associated"}]}
-        return self._json(207 if missing else 200, {"status": "COMPLETE", "results": results, **(errors if missing else {})})
+        return told(207 if missing else 200, {"status": "COMPLETE", "results": results, **(errors if missing else {})})
 
     def _owners(self, query: dict[str, list[str]]) -> Answer:
         owners = [
@@ -159,13 +159,13 @@ class HubSpotVendor(Vendor):
         ]
         start = int(query.get("after", ["0"])[0])
         paging = {"paging": {"next": {"after": str(start + 2)}}} if start + 2 < len(owners) else {}
-        return self._json(200, {"results": owners[start : start + 2], **paging})
+        return told(200, {"results": owners[start : start + 2], **paging})
 
     def _created(self, kind: str, body: Record) -> Answer:
         if body["name"] in {one["name"] for one in self.properties[kind]}:
             return self._error(409, f"A property named '{body['name']}' already exists.", "OBJECT_ALREADY_EXISTS")
         self.properties[kind].append({**body, "hubspotDefined": False})
-        return self._json(201, body)
+        return told(201, body)
 
     def _updated(self, kind: str, inputs: list[Record]) -> Answer:
         known = {one["name"] for one in self.properties[kind]}
@@ -183,7 +183,7 @@ class HubSpotVendor(Vendor):
             self.written.append(one["id"])
             results.append({"id": one["id"], "properties": one["properties"]})
         body = {"status": "COMPLETE", "results": results, **({"numErrors": len(errors), "errors": errors} if errors else {})}
-        return self._json(207 if errors else 200, body)
+        return told(207 if errors else 200, body)
 
     def _spoilt(self, kind: str, whole: Any) -> Answer:
         """The answer, or what a fault makes of it."""
@@ -219,12 +219,8 @@ class HubSpotVendor(Vendor):
     def _pages(ids: list[int], limit: int) -> list[list[int]]:
         return [ids[start : start + limit] for start in range(0, len(ids), limit)]
 
-    @staticmethod
-    def _json(status: int, body: Record) -> Answer:
-        return Answer(status, json.dumps(body).encode())
-
     def _error(self, status: int, message: str, category: str, **more: str) -> Answer:
-        return self._json(status, {"status": "error", "message": message, "correlationId": "c0ffee", "category": category, **more})
+        return told(status, {"status": "error", "message": message, "correlationId": "c0ffee", "category": category, **more})
 
 
 def account(contacts: int = 35, **how: Any) -> HubSpotVendor:

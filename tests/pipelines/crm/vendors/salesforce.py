@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.pipelines.crm.vendors.loopback import Answer, Asked, Vendor, told
+from tests.pipelines.crm.vendors.soql import Condition
 
 Record = dict[str, Any]
 ROOT = "/services/data/v62.0"
@@ -37,20 +35,9 @@ class Thing:
     records: dict[str, Record] = field(default_factory=dict)
 
 
-@dataclass
-class Answer:
-    """What is sent back; `cut` breaks the connection in the middle of it, `dropped` before it."""
-
-    status: int
-    body: Any
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False
-    dropped: bool = False
-
-
 def error(status: int, code: str, message: str, **headers: str) -> Answer:
     """An error as the REST API tells it."""
-    return Answer(status, [{"message": message, "errorCode": code}], {name.replace("_", "-"): value for name, value in headers.items()})
+    return told(status, [{"message": message, "errorCode": code}], **headers)
 
 
 @dataclass
@@ -62,7 +49,7 @@ class Cursor:
     login: int
 
 
-class Vendor:
+class SalesforceVendor(Vendor):
     """The state of one Salesforce.
 
     Parameters
@@ -72,13 +59,15 @@ class Vendor:
     appended : object -> records as they once were, which come once more behind its next query's last.
     breaks : (object, number of the page from 0) -> what happens instead of this page, once; None instead of an answer lets it pass.
     instead : asked for an answer to any call, each until it has given one.
+    empty : objects the first page of whose next query is empty, once.
+    root : where the address of a next page begins.
     lost : so many writes take effect without an answer.
     locked : records that somebody else is just writing, each for one call.
     hidden : fields that the user of the token may not see.
     """
 
     def __init__(self, page: int = 20) -> None:
-        self.page, self.today = page, at(150)
+        self.page, self.today, self.url = page, at(150), ""
         self.things: dict[str, Thing] = {}
         self.orders: dict[str, Callable[[list[int]], list[int]]] = {}
         self.appended: dict[str, list[Record]] = {}
@@ -87,6 +76,8 @@ class Vendor:
         self.login, self.logins, self.token = 0, 0, "CANARY-token-0"
         self.asked: list[tuple[str, str]] = []
         self.lost = 0
+        self.empty: set[str] = set()
+        self.root = ROOT
         self.locked: set[str] = set()
         self.hidden: set[str] = set()
         self.shows_new_fields = True
@@ -98,16 +89,16 @@ class Vendor:
         self.login += 1
         self.token = f"CANARY-token-{self.login}"
 
-    def answer(self, method: str, url: str, body: bytes, token: str) -> Answer:
-        """What a call is answered."""
+    def answer(self, asked: Asked) -> Answer:
+        method, url, body = asked.method, asked.path, asked.body
         self.asked.append((method, url))
         if len(url) > LONGEST_ADDRESS:
-            return Answer(414, "URI Too Long")
+            return told(414, "URI Too Long")
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "/services/oauth2/token":
             return self._log_in({name: values[0] for name, values in parse_qs(body.decode()).items()})
-        if token != f"Bearer {self.token}":
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
             return error(401, "INVALID_SESSION_ID", "Session expired or invalid")
         for fault in list(self.instead):
             if (said := fault(method, parts.path)) is not None:
@@ -116,12 +107,12 @@ class Vendor:
         said = self._routed(method, parts.path.removeprefix(ROOT).strip("/"), query, body)
         if method != "GET" and self.lost:
             self.lost -= 1
-            said.dropped = True
+            return Answer(None)
         return said
 
     def _routed(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:
         if path == "sobjects":
-            return Answer(200, {"sobjects": [{"name": name, "queryable": True} for name in self.things]})
+            return told(200, {"sobjects": [{"name": name, "queryable": True} for name in self.things]})
         if described := re.fullmatch(r"sobjects/(\w+)/describe", path):
             return self._described(described[1])
         if path in ("query", "queryAll"):
@@ -139,13 +130,13 @@ class Vendor:
     def _log_in(self, form: dict[str, str]) -> Answer:
         self.logins += 1
         if form != {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}:
-            return Answer(400, {"error": "invalid_client", "error_description": f"invalid client credentials {form.get('client_secret')}"})
-        return Answer(200, {"access_token": self.token, "instance_url": "http://elsewhere.example", "token_type": "Bearer"})
+            return told(400, {"error": "invalid_client", "error_description": f"invalid client credentials {form.get('client_secret')}"})
+        return told(200, {"access_token": self.token, "instance_url": "http://elsewhere.example", "token_type": "Bearer"})
 
     def _described(self, name: str) -> Answer:
         if name not in self.things:
             return error(404, "NOT_FOUND", "The requested resource does not exist")
-        return Answer(200, {"name": name, "fields": [one for one in self.things[name].fields.values() if one["name"] not in self.hidden]})
+        return told(200, {"name": name, "fields": [one for one in self.things[name].fields.values() if one["name"] not in self.hidden]})
 
     def _queried(self, soql: str, deleted: bool) -> Answer:
         found = re.fullmatch(r"SELECT (.+?) FROM (\w+)(?: WHERE (.+?))?(?: ORDER BY (.+))?", soql)
@@ -158,7 +149,7 @@ class Vendor:
         keep = Condition(where, self.today).meets if where else lambda record: True
         rows = [record for record in thing.records.values() if (deleted or not record.get("IsDeleted")) and keep(record)]
         if fields == ["COUNT()"]:
-            return Answer(200, {"totalSize": len(rows), "done": True, "records": []})
+            return told(200, {"totalSize": len(rows), "done": True, "records": []})
         assert order, soql
         rows.sort(key=lambda record: tuple(record[key] for key in order.split(", ")))
         shown = [{"attributes": {"type": name}, **{one: record.get(one) for one in fields}} for record in rows]
@@ -168,6 +159,9 @@ class Vendor:
         sequence = list(range(len(pages)))
         if len(pages) > 3 and name in self.orders:
             sequence = self.orders.pop(name)(sequence)
+        if len(pages) > 3 and name in self.empty:
+            self.empty.remove(name)
+            pages, sequence = [[], *pages], [*range(len(pages) + 1)]
         self._cursors.append(Cursor([pages[number] for number in sequence], len(rows), self.login))
         self._of.append(name)
         return self._paged(len(self._cursors) - 1, 0)
@@ -185,8 +179,10 @@ class Vendor:
         else:
             cut = False
         done = step + 1 == len(cursor.pages)
-        told = {"totalSize": cursor.total, "done": done, "records": cursor.pages[step]}
-        return Answer(200, told if done else {**told, "nextRecordsUrl": f"{ROOT}/query/01g{number}-{step + 1}"}, cut=cut)
+        page = {"totalSize": cursor.total, "done": done, "records": cursor.pages[step]}
+        whole = told(200, page if done else {**page, "nextRecordsUrl": f"{self.root}/query/01g{number}-{step + 1}"})
+        whole.cut = cut
+        return whole
 
     def _updated(self, body: Record) -> Answer:
         rows = body["records"]
@@ -196,7 +192,7 @@ class Vendor:
             for name in set(row) - {"attributes", "id"}:
                 if name not in self.things[row["attributes"]["type"]].fields or name in self.hidden:
                     return error(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {row['attributes']['type']}")
-        return Answer(200, [self._set(row) for row in rows])
+        return told(200, [self._set(row) for row in rows])
 
     def _set(self, row: Record) -> Record:
         thing = self.things[row["attributes"]["type"]]
@@ -223,7 +219,7 @@ class Vendor:
         wanted = {name.strip("'").lower() for name in found[2].split(",")}
         there = [name.removesuffix("__c") for name in self.things[found[1]].fields if name.endswith("__c")]
         records = [{"DeveloperName": name} for name in there if name.lower() in wanted]
-        return Answer(200, {"size": len(records), "totalSize": len(records), "done": True, "records": records})
+        return told(200, {"size": len(records), "totalSize": len(records), "done": True, "records": records})
 
     def _created(self, body: Record) -> Answer:
         sobject, name = body["FullName"].split(".")
@@ -234,126 +230,4 @@ class Vendor:
         self.things[sobject].fields[name] = {"name": name, "type": kind, "length": shape.get("length", 0), "updateable": True}
         if not self.shows_new_fields:
             self.hidden.add(name)
-        return Answer(201, {"id": f"00N{len(self.things[sobject].fields):012}AAA", "success": True, "errors": [], "warnings": [], "infos": []})
-
-
-class Condition:
-    """The conditions of a query: comparisons, IN, AND, OR and brackets."""
-
-    def __init__(self, text: str, today: str) -> None:
-        self._tokens = re.findall(r"\(|\)|,|<=|>=|!=|=|<|>|'[^']*'|[^\s(),=<>!]+", text)
-        self._today, self._place = today, 0
-        self._tree = self._either()
-        assert self._place == len(self._tokens), text
-
-    def meets(self, record: Record) -> bool:
-        """Whether a record meets them."""
-        return bool(self._tree(record))
-
-    def _next(self, wanted: str = "") -> str:
-        token = self._tokens[self._place]
-        assert not wanted or token == wanted, (token, wanted)
-        self._place += 1
-        return token
-
-    def _at(self, token: str) -> bool:
-        return self._place < len(self._tokens) and self._tokens[self._place] == token
-
-    def _either(self) -> Callable[[Record], bool]:
-        parts = [self._both()]
-        while self._at("OR"):
-            self._next()
-            parts.append(self._both())
-        return lambda record: any(part(record) for part in parts)
-
-    def _both(self) -> Callable[[Record], bool]:
-        parts = [self._one()]
-        while self._at("AND"):
-            self._next()
-            parts.append(self._one())
-        return lambda record: all(part(record) for part in parts)
-
-    def _one(self) -> Callable[[Record], bool]:
-        if self._at("("):
-            self._next()
-            inner = self._either()
-            self._next(")")
-            return inner
-        name, sign = self._next(), self._next()
-        if sign == "IN":
-            self._next("(")
-            values = [self._value()]
-            while self._at(","):
-                self._next()
-                values.append(self._value())
-            self._next(")")
-            return lambda record: record[name] in values
-        value = self._value()
-        if value is None or sign in ("=", "!="):
-            return lambda record: (record[name] == value) == (sign == "=")
-        compare: dict[str, Callable[[Any, Any], bool]] = {
-            "<": lambda a, b: a < b,
-            ">": lambda a, b: a > b,
-            "<=": lambda a, b: a <= b,
-            ">=": lambda a, b: a >= b,
-        }
-        return lambda record: record[name] is not None and compare[sign](record[name], value)
-
-    def _value(self) -> Any:
-        token = self._next()
-        if token in ("true", "false", "null"):
-            return {"true": True, "false": False, "null": None}[token]
-        if token == "TODAY":
-            return self._today
-        if token.startswith("'"):
-            return token.strip("'")
-        assert token.endswith("Z"), token
-        return f"{datetime.fromisoformat(token):%Y-%m-%dT%H:%M:%S}.000+0000"
-
-
-@contextmanager
-def serving(vendor: Vendor) -> Iterator[str]:
-    """The vendor at an address of this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # An answer is written at once, not in two parts of which the second waits to be asked for.
-        wbufsize = -1
-
-        def _do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            said = vendor.answer(self.command, self.path, body, self.headers.get("Authorization", ""))
-            content = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-            if said.dropped:
-                self._reset()
-                return
-            self.send_response(said.status)
-            for name, value in {"Content-Type": "application/json", **said.headers}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if said.cut else content)
-            if said.cut:
-                self._reset()
-
-        do_GET = do_POST = do_PATCH = _do  # noqa: N815
-
-        def _reset(self) -> None:
-            """Hang up without a farewell."""
-            self.wfile.flush()
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        return told(201, {"id": f"00N{len(self.things[sobject].fields):012}AAA", "success": True, "errors": [], "warnings": [], "infos": []})

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.crm.vendors.salesforce import CLIENT_ID, CLIENT_SECRET, Record, Thing, Vendor, at, serving
+from tests.pipelines.crm.vendors.loopback import serving
+from tests.pipelines.crm.vendors.salesforce import CLIENT_ID, CLIENT_SECRET, Record, SalesforceVendor, Thing, at
 
 _KINDS = {"Id": "id", "CreatedDate": "datetime", "SystemModstamp": "datetime", "LastModifiedDate": "datetime", "Address": "address"}
 _FIELDS = {
@@ -74,7 +75,7 @@ def account(number: int) -> str:
     return f"001{number:012}AAA"
 
 
-def put(vendor: Vendor, sobject: str, key: str, **values: Any) -> Record:
+def put(vendor: SalesforceVendor, sobject: str, key: str, **values: Any) -> Record:
     """Add a record, or change it."""
     empty = {name: False if name in _FLAGS else None for name in vendor.things[sobject].fields}
     record = {**vendor.things[sobject].records.get(key, empty), "Id": key, **values}
@@ -83,19 +84,19 @@ def put(vendor: Vendor, sobject: str, key: str, **values: Any) -> Record:
 
 
 @contextmanager
-def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendor]:
+def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[SalesforceVendor]:
     """The company's Salesforce, which the environment names."""
     there = company()
-    with serving(there) as url:
-        for name, value in {"INSTANCE_URL": url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}.items():
+    with serving(there):
+        for name, value in {"INSTANCE_URL": there.url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}.items():
             monkeypatch.setenv(f"SALESFORCE_{name}", value)
         monkeypatch.delenv("SALESFORCE_ACCESS_TOKEN", raising=False)
         yield there
 
 
-def company(page: int = 10) -> Vendor:
+def company(page: int = 10) -> SalesforceVendor:
     """The whole of it."""
-    vendor = Vendor(page)
+    vendor = SalesforceVendor(page)
     for name, fields in _FIELDS.items():
         vendor.things[name] = Thing({one: _described(one) for one in fields.split()})
     for number in range(2):
@@ -115,7 +116,7 @@ def _described(name: str) -> Record:
     return {"name": name, "type": kind, "relationshipName": relation, "nillable": False, "filterable": True, "updateable": True, "length": 0}
 
 
-def _leads(vendor: Vendor) -> None:
+def _leads(vendor: SalesforceVendor) -> None:
     for number in range(100):
         became = {"IsConverted": True, "ConvertedContactId": contact(number), "ConvertedOpportunityId": deal(number)} if number < 30 else {}
         put(
@@ -139,7 +140,7 @@ def _leads(vendor: Vendor) -> None:
         put(vendor, "Contact", contact(number), Name=f"Person {number}", AccountId=account(number % 5), CreatedDate=at(30), SystemModstamp=at(30))
 
 
-def _deals(vendor: Vendor) -> None:
+def _deals(vendor: SalesforceVendor) -> None:
     """Thirty won, lost and open ones of converted leads; then one each of: a later one, a contact that was no lead, nobody, a deleted one."""
     for number in range(34):
         state = {"StageName": "Signed", "IsClosed": True, "IsWon": True} if number < 15 else {"StageName": "Gone", "IsClosed": True, "IsWon": False}
@@ -156,7 +157,7 @@ def _deals(vendor: Vendor) -> None:
     put(vendor, "OpportunityHistory", history(900), OpportunityId=deal(0), StageName="Signed", **_stamped(60))
 
 
-def _activities(vendor: Vendor) -> None:
+def _activities(vendor: SalesforceVendor) -> None:
     """Forty finished tasks; then ones that are open, a series, deleted, of nobody, of a deal alone. Ten events, one still to come, one a copy."""
     for number in range(44):
         who = contact(number) if number < 30 else lead(number)
@@ -174,7 +175,7 @@ def _activities(vendor: Vendor) -> None:
     put(vendor, "Event", event(9), IsChild=True)
 
 
-def _changes(vendor: Vendor) -> None:
+def _changes(vendor: SalesforceVendor) -> None:
     """Forty changes of status, and one of owner, which Salesforce keeps twice."""
     for number in range(40):
         change = {"Field": "Status", "DataType": "Text", "OldValue": "Open", "NewValue": "Working", "CreatedDate": at(15, number)}
