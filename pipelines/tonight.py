@@ -72,6 +72,8 @@ def goals(company: Company, night: datetime) -> Goals:
         dict(wanted.quota),
         wanted.quota_of,
         tuple(sorted(amounts / amounts.mean())) if len(amounts) else (1.0,),
+        {str(owner): wanted.capacity for owner in company.crm.owners.execute()["owner_id"]} | company.capacities(),
+        dict(wanted.team_capacity),
     )
 
 

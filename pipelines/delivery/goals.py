@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,7 @@ class Goals:
     owners, teams : id of an owner, name of a team -> quota. A team that is not named is to reach what its owners are, together.
     count : what quotas count, "wins" or "amount".
     sizes : amounts of past wins as multiples of their mean.
+    rooms, team_rooms : id of an owner, name of a team -> calls a night.
 
     >>> Goals({"ann": 5.0, "bob": 4.0}, {"north": 10.0}).team("north", ["ann"]), Goals({"ann": 5.0}).team("north", ["ann", "bob"])
     (10.0, 5.0)
@@ -30,6 +32,14 @@ class Goals:
     teams: Mapping[str, float] = field(default_factory=dict)
     count: Literal["wins", "amount"] = "amount"
     sizes: tuple[float, ...] = (1.0,)
+    rooms: Mapping[str, int] = field(default_factory=dict)
+    team_rooms: Mapping[str, int] = field(default_factory=dict)
+
+    def room(self, owners: list[str], team: str = "") -> int | None:
+        """Calls a night that some owners can make together, of a team no more than it can; None where nothing is known of one of them."""
+        if not owners or any(owner not in self.rooms for owner in owners):
+            return None
+        return min(sum(self.rooms[owner] for owner in owners), self.team_rooms.get(team, sys.maxsize))
 
     def of(self, owners: list[str]) -> float | None:
         """The quota of some owners together; None where none of them has one."""
@@ -51,13 +61,13 @@ class Goals:
         return sum(found) if found else None
 
 
-def sums(leads: pd.DataFrame, goals: Goals, quota: float | None) -> dict[str, Any]:
+def sums(leads: pd.DataFrame, goals: Goals, quota: float | None, room: int | None = None) -> dict[str, Any]:
     """What can be said of some leads together: how many, called today, expected of the called ones, with 8-of-10 intervals, and the quota.
 
     Parameters
     ----------
     leads : listed, probability, expected_value.
-    quota : of whoever has these leads; None: there is none.
+    quota, room : what whoever has these leads is to reach, and the calls a night they can make; None: not known.
     """
     listed = leads["listed"].to_numpy(dtype=bool)
     probability, worth = leads["probability"].to_numpy(), leads["expected_value"].to_numpy(dtype=float)
@@ -70,6 +80,7 @@ def sums(leads: pd.DataFrame, goals: Goals, quota: float | None) -> dict[str, An
         "open": len(leads),
         "rate": round(float(probability.mean()), 4),
         "quota": quota,
+        **({} if room is None else {"room": room}),
         **_amounts(probability[listed], worth[listed], goals),
     }
 

@@ -140,7 +140,7 @@ function drawTeam() {
 function expected(of) {
   const amount = of.amount === undefined ? ["–"] : [sum(of.amount), " ", el("span", "grey", "(" + spread(of) + ")")];
   return [
-    el("td", "n", number(of.calls)),
+    el("td", "n", number(of.calls), ...(of.room === undefined ? [] : [" ", el("span", "grey", "of " + number(of.room))])),
     el("td", "n", of.expected.toFixed(1), " ", el("span", "grey", "(" + span(of) + ")")),
     el("td", "n amounts", ...amount),
     el("td", "n quotas", of.quota === null ? "–" : quota(of))];

@@ -155,15 +155,16 @@ def _team(night: Night, owners: list[str], place: dict[Any, int]) -> dict[str, A
     each = {str(owner): theirs for owner, theirs in leads.groupby("owner", sort=False)}
     of_team = {str(team): theirs for team, theirs in leads.groupby("team", sort=True)}
     ids = {team: list(theirs["owner_id"].dropna().astype(str).unique()) for team, theirs in of_team.items()}
-    goals = night.goals
+    own = {owner: list(theirs["owner_id"].dropna().astype(str).unique()) for owner, theirs in each.items()}
+    goals, teams = night.goals, [team for team in ids if team] if len(ids) > 1 else []
     return {
         "everybody": sums(leads, goals, goals.everybody(ids)),
-        "teams": [{"name": team, **sums(of_team[team], goals, goals.team(team, ids[team]))} for team in ids if team] if len(ids) > 1 else [],
+        "teams": [{"name": team, **sums(of_team[team], goals, goals.team(team, ids[team]), goals.room(ids[team], team))} for team in teams],
         "owners": [
             {
                 "name": owner,
                 "team": str(each[owner]["team"].iloc[0]),
-                **sums(each[owner], goals, goals.of(list(each[owner]["owner_id"].dropna().astype(str).unique()))),
+                **sums(each[owner], goals, goals.of(own[owner]), goals.room(own[owner])),
                 "best": _best(each[owner], place),
             }
             for owner in owners

@@ -103,7 +103,7 @@ def test_who_was_not_listed_the_night_before_is_new_and_on_a_first_night_nobody_
 
 
 def test_quotas_come_from_the_owners_and_from_the_settings_and_sizes_from_deals_won_by_the_night(opened: Company) -> None:
-    assert _seen(opened).goals == Goals({"o1": 40.0}, {"north": 900.0}, "wins", (0.5, 1.5))
+    assert _seen(opened).goals == Goals({"o1": 40.0}, {"north": 900.0}, "wins", (0.5, 1.5), {"o1": 25, "o2": 25})
 
 
 def test_a_source_that_is_no_field_is_said(opened: Company) -> None:

@@ -76,3 +76,11 @@ def test_a_team_is_to_reach_what_was_set_or_what_its_owners_are_together() -> No
     assert goals.team("west", ["zoe"]) is None
     assert goals.everybody({"north": ["ann", "bob"], "south": ["cleo"], "": ["zoe"]}) == 15.0
     assert Goals().everybody({"north": ["ann"]}) is None
+
+
+def test_owners_have_room_together_and_a_team_no_more_than_it_can() -> None:
+    goals = Goals(rooms={"ann": 20, "bob": 25}, team_rooms={"north": 40})
+    assert (goals.room(["ann"]), goals.room(["ann", "bob"]), goals.room(["ann", "bob"], "north")) == (20, 45, 40)
+    assert (goals.room(["ann", "zoe"]), goals.room([])) == (None, None)
+    assert sums(LEADS, goals, None, 20)["room"] == 20
+    assert "room" not in sums(LEADS, goals, None)

@@ -45,6 +45,12 @@ def test_owner_team_and_everybody_have_a_quota_beside_what_can_be_expected(show:
     assert "and amounts be as unlike each other as those of the past" in tab.inner_text("#team")
 
 
+def test_beside_todays_calls_stands_how_many_could_be_made(show: Open) -> None:
+    tab = show(night(WORTH, goals=Goals(rooms={"ann": 4, "bob": 5, "cleo": 20}, team_rooms={"north": 8})))
+    assert [row[:2] for row in _rows(tab, "owners")] == [["bob north", "4 of 5"], ["cleo south", "4 of 20"], ["ann north", "4 of 4"]]
+    assert [row[:2] for row in _rows(tab, "teams")] == [["north", "8 of 8"], ["south", "4 of 20"]]
+
+
 def test_a_quota_of_wins_is_a_number_of_wins(show: Open) -> None:
     tab = show(night(goals=Goals({"ann": 6.0}, count="wins")))
     tab.select_option("#owner", label="ann")
