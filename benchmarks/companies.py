@@ -87,7 +87,7 @@ def made_up(seed: int, leads: int) -> Iterator[Company]:
 def extracted(settings: Settings) -> Iterator[Company]:
     """A company after the flow `extract`, without the flow."""
     source = open_source(settings.source_location, settings.source.encoding)
-    with Warehouse.open(settings.warehouse_url) as warehouse:
+    with Warehouse.of(settings) as warehouse:
         load(settings, source, warehouse, datetime.now(UTC).replace(tzinfo=None), lambda share, words: None)
     with open_company(settings) as company:
         yield company

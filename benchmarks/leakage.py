@@ -119,7 +119,7 @@ def screened(settings: Settings) -> tuple[list[Finding], set[str]]:
     tables = {name: table.model_copy(update={"fixed_at_creation": ()}) for name, table in settings.source.tables.items()}
     undeclared = settings.model_copy(update={"source": settings.source.model_copy(update={"tables": tables})})
     source = open_source(undeclared.source_location, undeclared.source.encoding)
-    with Warehouse.open(undeclared.warehouse_url) as warehouse:
+    with Warehouse.of(undeclared) as warehouse:
         load(undeclared, source, warehouse, datetime.now(UTC).replace(tzinfo=None), lambda share, words: None)
     with open_company(undeclared) as company:
         study, tonight, seed = build_examples.fn(company), company.night(None), undeclared.training.seed

@@ -243,10 +243,10 @@ def open_company(settings: Settings) -> Iterator[Company]:
     ------
     Problem : nothing has been extracted yet.
     """
-    with Warehouse.open(settings.warehouse_url) as warehouse:
+    with Warehouse.of(settings) as warehouse:
         extracted_at = warehouse.extracted_at()
         if extracted_at is None:
-            raise Problem(f"The warehouse {settings.warehouse_url} holds no tables yet: run `leadscore extract` first.")
+            raise Problem(f"The warehouse {settings.warehouse_name} holds no tables yet: run `leadscore extract` first.")
         yield _extracted(settings, warehouse, extracted_at)
 
 

@@ -31,7 +31,7 @@ def decide(settings: Settings, lead: str, place: int | None, until: date, becaus
         raise Problem("A decision needs a reason, which everybody sees beside it: add --because.")
     if until < now.date():
         raise Problem(f"The decision would hold until {until}, which is over: name a later day with --until.")
-    with Warehouse.open(settings.warehouse_url) as warehouse, warehouse.transaction():
+    with Warehouse.of(settings) as warehouse, warehouse.transaction("decisions"):
         if not warehouse.knows(lead):
             raise Problem(f"There is no lead {lead} in the last extract: check the id, or run `leadscore extract` first.")
         warehouse.decide(lead, place, until, because.strip(), by.strip(), now, settings.chosen)

@@ -44,7 +44,7 @@ def read_source(settings: Settings) -> Load:
     """Read the source into the warehouse in one transaction."""
     now = datetime.now(UTC).replace(tzinfo=None)
     source = open_source(settings.source_location, settings.source.encoding)
-    with step("Extracting the company's tables") as progress, Warehouse.open(settings.warehouse_url) as warehouse:
+    with step("Extracting the company's tables") as progress, Warehouse.of(settings) as warehouse:
         return load(settings, source, warehouse, now, progress)
 
 

@@ -36,7 +36,7 @@ def keep(settings: Settings, files: Sequence[Path], day: date | None, outcome: s
     Problem : a file cannot be read, or is of no night that was scored; nothing is kept then.
     """
     returned = _read(files)
-    with Warehouse.open(settings.warehouse_url) as warehouse, warehouse.transaction():
+    with Warehouse.of(settings) as warehouse, warehouse.transaction("feedback"):
         told = [_keep(settings, warehouse, path, one, day, outcome, now) for path, one in returned.items()]
     rows = tuple(row for row, _ in told)
     facts = {name: sum(row[name] for row in rows) for name in ("read", "kept", "unchanged", "empty")}

@@ -267,8 +267,22 @@ class Settings(Section):
 
     @property
     def warehouse_url(self) -> str:
-        """Where the dated tables live: a DuckDB file in the home folder unless the file or LEADSCORE_WAREHOUSE says otherwise."""
-        return os.environ.get("LEADSCORE_WAREHOUSE") or self.warehouse or str(self.home_folder / "warehouse.duckdb")
+        """Where the dated tables live: a DuckDB file in the home folder unless the file or LEADSCORE_WAREHOUSE says otherwise.
+
+        "env:NAME" is looked up, so that a password stays out of the file.
+        """
+        place = os.environ.get("LEADSCORE_WAREHOUSE") or self.warehouse
+        return looked_up("warehouse", place) if place else str(self.home_folder / "warehouse.duckdb")
+
+    @property
+    def warehouse_name(self) -> str:
+        """The same for a sentence: without user and password."""
+        return re.sub("//[^/@]*@", "//", self.warehouse_url)
+
+    @property
+    def copy_file(self) -> Path:
+        """What this machine has fetched of a warehouse on a server."""
+        return self.home_folder / "copy.duckdb"
 
     @property
     def search_file(self) -> Path:

@@ -34,6 +34,29 @@ def views(columns: Mapping[str, Container[str]]) -> list[str]:
     ]
 
 
+def views_on_a_server(tables: str, lists: str) -> list[str]:
+    """The same views in the words of PostgreSQL, what the CRM and the reasons say first, so that the ledger may grow columns.
+
+    Parameters
+    ----------
+    tables, lists : the schemas of the tables and of the views.
+    """
+    newest = f"(night.outcome, night.as_of) IN (SELECT outcome, max(as_of) FROM {tables}.ledger GROUP BY outcome)"
+    rows = {"tonight": newest, "lists": "night.listed"}
+    named = "lead.name, lead.company, coalesce(owner.name, night.owner_id) AS owner"
+    joined = f"LEFT JOIN {tables}.leads lead USING (lead_id) LEFT JOIN {tables}.owners owner ON owner.owner_id = night.owner_id"
+    words = f"{_words_on_a_server('>')} AS reasons_for, {_words_on_a_server('<')} AS reasons_against"
+    return [
+        f"CREATE OR REPLACE VIEW {lists}.{view} AS SELECT {named}, {words}, night.* FROM {tables}.ledger night {joined} WHERE {which}"
+        for view, which in rows.items()
+    ]
+
+
+def _words_on_a_server(sign: str) -> str:
+    each = "jsonb_array_elements(night.reasons::jsonb) WITH ORDINALITY AS reason(one, place)"
+    return f"(SELECT string_agg(one->>'words', '; ' ORDER BY place) FROM {each} WHERE (one->>'contribution')::float {sign} 0)"
+
+
 def _join(table: str, columns: Mapping[str, Container[str]]) -> str:
     key, wanted = _SHOWN[table]
     there = columns.get(table, ())

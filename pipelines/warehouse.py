@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import ibis
@@ -19,8 +19,12 @@ from features.contract import SCHEMAS
 from features.crm import Crm
 from features.plan import Attribute
 from features.problem import Problem
-from pipelines.settings import DEFAULT
+from pipelines.migrations import migrate
+from pipelines.settings import DEFAULT, Settings
 from pipelines.views import views
+
+if TYPE_CHECKING:
+    from pipelines.mirror import Mirror
 
 _LEDGER = {
     "outcome": "VARCHAR NOT NULL",
@@ -124,27 +128,21 @@ class Warehouse:
     To the business: readers see the old night or the new one, never half of either.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self.ibis = connection
+    def __init__(self, connection: Any, mirror: Mirror | None = None, file: Path | None = None) -> None:
+        self.ibis, self.mirror = connection, mirror
         self.raw: duckdb.DuckDBPyConnection = connection.con
         # What was computed once for a whole flow: let go of earlier, it would be dropped by whichever thread collects garbage, amid another query.
         self.kept: list[Crm] = []
-        self._name_outcomes()
+        migrate(self.raw, file)
         for name in _KEPT:
             self._make(name)
         columns = self._columns()
         self._complete(columns)
+        if mirror:
+            with self._alone():
+                mirror.fetch()
+            columns = self._columns()
         self._show(columns)
-
-    def _name_outcomes(self) -> None:
-        """A ledger of before there were several outcomes holds the nights of the default one."""
-        if not self.has("ledger") or "outcome" in self.ibis.table("ledger").columns:
-            return
-        with self.transaction():
-            self.raw.execute("ALTER TABLE ledger RENAME TO ledger_before")
-            self._make("ledger")
-            self.raw.execute("INSERT INTO ledger BY NAME SELECT *, ? AS outcome FROM ledger_before", [DEFAULT])
-            self.raw.execute("DROP TABLE ledger_before")
 
     def _make(self, name: str) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
@@ -166,19 +164,40 @@ class Warehouse:
 
     def _show(self, columns: dict[str, list[str]]) -> None:
         """Views of the ledger, with whatever names the tables of the last extract have."""
-        with self.transaction():
+        with self._alone():
             for view in views(columns):
                 self.raw.execute(view)
 
     @classmethod
     @contextmanager
-    def open(cls, url: str) -> Iterator[Warehouse]:
-        """Open the file, making it where it is missing; close it whatever happens.
+    def open(cls, url: str, copy: Path | None = None) -> Iterator[Warehouse]:
+        """Open the warehouse, making it where it is missing; close it whatever happens.
+
+        Parameters
+        ----------
+        url : a DuckDB file, or the address of a PostgreSQL server, see `pipelines.mirror`.
+        copy : of a server, the file in which this machine keeps what it has fetched; none: it fetches everything each time.
 
         Raises
         ------
-        Problem : another process has it open, or it is no DuckDB file.
+        Problem : another process has it open, it is no DuckDB file, or the server cannot be reached.
         """
+        if not url.startswith(("postgres://", "postgresql://")):
+            with cls._opened(url) as connection:
+                yield cls(connection, file=Path(url))
+            return
+        with cls._opened(str(copy) if copy else ":memory:") as connection, closing(_mirror(url, connection.con)) as mirror:
+            yield cls(connection, mirror)
+
+    @classmethod
+    def of(cls, settings: Settings) -> AbstractContextManager[Warehouse]:
+        """The warehouse that a company's settings name, see `open`."""
+        return cls.open(settings.warehouse_url, settings.copy_file)
+
+    @staticmethod
+    @contextmanager
+    def _opened(url: str) -> Iterator[Any]:
+        """A DuckDB file, closed whatever happens."""
         try:
             Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = ibis.duckdb.connect(url)
@@ -193,9 +212,10 @@ class Warehouse:
                     "and run `leadscore extract`; the scores of past nights are lost with it."
                 ) from error
             raise Problem(f"The warehouse {url} cannot be opened ({str(error).splitlines()[0]}): check the path and its permissions.") from error
-        Path(url).chmod(0o600)
+        if url != ":memory:":
+            Path(url).chmod(0o600)
         try:
-            yield cls(connection)
+            yield connection
         finally:
             # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
             for name in list(connection._cache_name_to_entry):
@@ -203,8 +223,19 @@ class Warehouse:
             connection.disconnect()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of what happens inside, or none of it."""
+    def transaction(self, *tables: str) -> Iterator[None]:
+        """All of what happens inside, or none of it, also where a server holds the warehouse.
+
+        Parameters
+        ----------
+        tables : those that may be changed; none are named: any.
+        """
+        with self._alone(), self.mirror.transaction(tables or (*SCHEMAS, *_KEPT)) if self.mirror else nullcontext():
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A transaction of this file alone: of what a server does not hold."""
         self.raw.execute("BEGIN TRANSACTION")
         try:
             yield
@@ -290,7 +321,7 @@ class Warehouse:
         absent = dict.fromkeys(column for column in _LEDGER if column not in scores)
         ordered = scores.sort_values(["rank", "lead_id"]).assign(**{**absent, "outcome": outcome})
         night = pa.Table.from_pandas(ordered[list(_LEDGER)], preserve_index=False)
-        with self.transaction():
+        with self.transaction("ledger", "shifts"):
             self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * REPLACE (to_json(reasons) AS reasons) FROM night_to_publish")
@@ -408,4 +439,16 @@ class Warehouse:
         digest : of what is delivered.
         state : "sending" before, "sent" after; "refused" where it surely did not arrive, so that the next run may try again.
         """
-        self.raw.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, as_of, channel, recipient, digest, state, at])
+        with self.transaction("deliveries"):
+            self.raw.execute(
+                "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, as_of, channel, recipient, digest, state, at]
+            )
+
+
+def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:
+    """A copy of a server's warehouse; what it takes is an extra that few need."""
+    try:
+        from pipelines.mirror import Mirror
+    except ImportError as error:
+        raise Problem(f"A warehouse on PostgreSQL needs {error.name}, which is not installed: pip install 'leadscore[postgres]'.") from error
+    return Mirror(url, raw)

@@ -47,7 +47,7 @@ def writeback(
         raise Problem('No scores are written back: name where they go as target = "hubspot" under [writeback] in leadscore.toml.')
     every = [one for one in settings.each_outcome(outcome) if outcome or _has_room(one)]
     done, failed = dict[str, Report](), []
-    with Warehouse.open(settings.warehouse_url) as warehouse:
+    with Warehouse.of(settings) as warehouse:
         for one in every:
             try:
                 done[one.chosen] = hand_back(one, warehouse, as_of, again, rehearsal)

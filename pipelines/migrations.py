@@ -1,0 +1,108 @@
+"""From the tables of an earlier version to those of this one: forwards only, whole or not at all, and what was there is kept beside it.
+
+Columns that were added need no step: they are empty where nothing was known. A step is written where rows have to become others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from features.problem import Problem
+
+Raw = duckdb.DuckDBPyConnection
+_TABLE = "version"
+
+
+def _named_outcomes(raw: Raw) -> None:
+    """A ledger of before there were several outcomes holds the nights of the default one."""
+    if "outcome" in _columns(raw, "ledger") or not _columns(raw, "ledger"):
+        return
+    kinds = dict(raw.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'ledger'").fetchall())
+    columns = ", ".join(f"{name} {kind}{' NOT NULL' if name in ('as_of', 'lead_id', 'probability') else ''}" for name, kind in kinds.items())
+    raw.execute("ALTER TABLE ledger RENAME TO ledger_before")
+    raw.execute(f"CREATE TABLE ledger (outcome VARCHAR NOT NULL, {columns}, PRIMARY KEY (outcome, as_of, lead_id))")
+    raw.execute("INSERT INTO ledger BY NAME SELECT *, 'default' AS outcome FROM ledger_before")
+    raw.execute("DROP TABLE ledger_before")
+
+
+STEPS: tuple[Callable[[Raw], None], ...] = (_named_outcomes,)
+"""Each from one version to the next; the first from files that do not say theirs."""
+
+
+def migrate(raw: Raw, file: Path | None = None) -> None:
+    """Bring a warehouse to this version of the tables.
+
+    Parameters
+    ----------
+    raw : the warehouse, open.
+    file : where it lies; a copy of it as it was is kept beside it. None: it is in memory, and gone with the process.
+
+    Raises
+    ------
+    Problem : it was written by a newer version of the product, or no copy can be kept; it is left as it is.
+    """
+    there, now = version_of(raw), len(STEPS)
+    refuse_newer(there)
+    if there == now:
+        return
+    if file and _columns(raw, "ledger"):
+        _keep_copy(raw, file, file.with_name(f"{file.name}.before-version-{now}"))
+    raw.execute("BEGIN TRANSACTION")
+    try:
+        for step in STEPS[there:]:
+            step(raw)
+        raw.execute(f"CREATE OR REPLACE TABLE {_TABLE} AS SELECT {now} AS version")
+    except BaseException:
+        raw.execute("ROLLBACK")
+        raise
+    raw.execute("COMMIT")
+
+
+def refuse_newer(version: int) -> None:
+    """See that this version of the product knows what it is about to read and write.
+
+    Raises
+    ------
+    Problem : a newer version wrote it.
+    """
+    if version > len(STEPS):
+        raise Problem(
+            f"The warehouse has tables of version {version}, and this leadscore knows them up to version {len(STEPS)}: install the version that "
+            "wrote them, or a newer one. Nothing was changed."
+        )
+
+
+def version_of(raw: Raw) -> int:
+    """Which version the tables are of; 0 where they do not say."""
+    if not _columns(raw, _TABLE):
+        return 0
+    return int(raw.execute(f"SELECT max(version) FROM {_TABLE}").fetchall()[0][0])
+
+
+def _columns(raw: Raw, table: str) -> list[str]:
+    return [name for (name,) in raw.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT internal", [table]).fetchall()]
+
+
+def _keep_copy(raw: Raw, file: Path, copy: Path) -> None:
+    """The file as it is, beside it; one that is there already is older, and stays."""
+    if copy.exists():
+        return
+    half = copy.with_name(f"{copy.name}.half")
+    try:
+        raw.execute("CHECKPOINT")
+        shutil.copyfile(file, half)
+        half.chmod(0o600)
+        os.replace(half, copy)
+    except OSError as error:
+        with suppress(OSError):
+            half.unlink()
+        raise Problem(
+            f"The warehouse {file} is of an earlier version, and no copy of it can be kept ({error.strerror}): free "
+            f"{file.stat().st_size / 1e6:,.0f} MB beside it and run again. Nothing was changed."
+        ) from error

@@ -1,0 +1,178 @@
+"""A PostgreSQL server as the team's warehouse: what one machine commits there, every other sees, whole or not at all.
+
+DuckDB computes, PostgreSQL keeps. Every machine works on a copy of its own in a DuckDB file; when it is opened, what the server has that the copy has
+not is fetched, and when a transaction ends, what it changed is sent, in one transaction of the server's. The same statements on the same engine
+give the same scores, to the bit, whichever of the two holds them.
+
+    server   leadscore.stored    one row a part of a table: how many rows, their digest
+             leadscore.ledger    ... and the tables themselves, for whoever wants to read them there
+             leadscore_lists     the views `tonight` and `lists`, for who may read nothing else
+    copy     stored              the same, of what the copy holds: parts that differ are fetched, or were changed
+
+A part is a night of an outcome where a table has nights, an extract where it has extracts, and otherwise the whole table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from features.problem import Problem
+from pipelines.migrations import refuse_newer, version_of
+from pipelines.server import PARTED, STORED, Part, Parts, Server
+
+_AT_ONCE = 50_000
+
+
+class Mirror:
+    """One machine's copy of what a server holds.
+
+    Parameters
+    ----------
+    url : of the server, as PostgreSQL writes it.
+    raw : the copy.
+
+    Raises
+    ------
+    Problem : the server cannot be reached, or does not let us in.
+    """
+
+    def __init__(self, url: str, raw: duckdb.DuckDBPyConnection) -> None:
+        self.raw, self.server = raw, Server(url)
+        self.raw.execute(f"CREATE TABLE IF NOT EXISTS {STORED} (table_name VARCHAR, part VARCHAR, rows BIGINT, digest VARCHAR, columns VARCHAR)")
+
+    def close(self) -> None:
+        """Hang up."""
+        self.server.close()
+
+    def fetch(self) -> None:
+        """Bring the copy to what the server holds; an empty server is first given the tables that the copy has.
+
+        Raises
+        ------
+        Problem : a newer version of the product wrote what the server holds.
+        """
+        if self.server.is_new():
+            self.server.set_up(version_of(self.raw), {table: Part(0, "0", json.dumps(self._columns(table))) for table in self._tables()})
+        refuse_newer(self.server.version())
+        with self.server.reading():
+            there, here = self.server.parts(), self._stored()
+            held = {table for table, _ in there}
+            for table, part in sorted(here.keys() - there.keys()):
+                self._forget(table, part, drop=table not in PARTED and table not in held)
+            for (table, part), known in sorted(there.items()):
+                if here.get((table, part)) != known:
+                    self._fetch(table, part, known)
+
+    @contextmanager
+    def transaction(self, tables: Sequence[str]) -> Iterator[None]:
+        """What happens to the copy inside happens to the server, or to neither; meanwhile nobody else writes.
+
+        Parameters
+        ----------
+        tables : those that may be changed.
+
+        Raises
+        ------
+        Problem : another machine is writing, or has changed what this one is about to; nothing is changed then.
+        """
+        with self.server.writing():
+            yield
+            self._send(tables)
+
+    def _send(self, tables: Sequence[str]) -> None:
+        """Write to the server every part of these tables that the copy now has otherwise."""
+        before, there = self._stored(), self.server.parts()
+        after = {key: part for table in tables for key, part in self._parts(table).items()}
+        changed = sorted(key for key in before.keys() | after.keys() if key[0] in tables and before.get(key) != after.get(key))
+        if overtaken := [" ".join(key).strip() for key in changed if there.get(key) != before.get(key)]:
+            raise Problem(
+                f"Another process has changed {', '.join(overtaken[:3])} in the PostgreSQL warehouse since this one began, and its work stands: "
+                "nothing was written. Run again if anything is still missing."
+            )
+        for table, part in changed:
+            now = after.get((table, part))
+            self.server.replace(table, part, now, self._rows(table, part) if now else ())
+            self._note(table, part, now)
+
+    def _parts(self, table: str) -> Parts:
+        """Every part of a table as the copy has it now; of one that is gone, none."""
+        columns = self._columns(table)
+        if not columns:
+            return {}
+        place = "" if table in PARTED else "row_number() OVER (), "
+        row = f"json_array({place}{', '.join(_quoted(name) for name, _ in columns)})::VARCHAR"
+        found = self.raw.execute(
+            f"SELECT part, count(*), bit_xor(md5_number(row)) FROM (SELECT {_part_of(table)} AS part, {row} AS row FROM {table}) GROUP BY part"
+        ).fetchall()
+        told = json.dumps(columns)
+        whole = {} if table in PARTED or found else {(table, ""): Part(0, "0", told)}
+        return {**whole, **{(table, part): Part(rows, f"{digest:x}", told) for part, rows, digest in found}}
+
+    def _columns(self, table: str) -> list[list[str]]:
+        """Name and kind of the columns that the copy has of a table."""
+        found = self.raw.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal ORDER BY column_index", [table]
+        ).fetchall()
+        return [list(column) for column in found]
+
+    def _tables(self) -> list[str]:
+        own = [STORED, "version"]
+        rows = self.raw.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal AND NOT list_contains(?, table_name)", [own]).fetchall()
+        return sorted(table for (table,) in rows)
+
+    def _stored(self) -> Parts:
+        """Every part as the copy had it when it was last like the server."""
+        rows = self.raw.execute(f"SELECT table_name, part, rows, digest, columns FROM {STORED}").fetchall()
+        return {(table, part): Part(*rest) for table, part, *rest in rows}
+
+    def _note(self, table: str, part: str, now: Part | None) -> None:
+        self.raw.execute(f"DELETE FROM {STORED} WHERE table_name = ? AND part = ?", [table, part])
+        if now:
+            self.raw.execute(f"INSERT INTO {STORED} VALUES (?, ?, ?, ?, ?)", [table, part, *now])
+
+    def _rows(self, table: str, part: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a part with their places, in that order."""
+        rows = self.raw.execute(f"SELECT *, row_number() OVER () FROM {table} WHERE {_part_of(table)} = ?", [part])
+        while some := rows.fetchmany(_AT_ONCE):
+            yield from some
+
+    def _fetch(self, table: str, part: str, known: Part) -> None:
+        """Bring a part of a table from the server to the copy."""
+        columns = json.loads(known.columns)
+        self._forget(table, part, drop=self._columns(table) != columns and table not in PARTED)
+        self.raw.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(f'{_quoted(name)} {kind}' for name, kind in columns)})")
+        for rows in self.server.rows(table, part, known):
+            self._keep(table, known.names, rows)
+        self._note(table, part, known)
+
+    def _keep(self, table: str, names: list[str], rows: list[tuple[Any, ...]]) -> None:
+        """Add rows to a table of the copy."""
+        there: Any = self.raw.sql(f"SELECT {', '.join(map(_quoted, names))} FROM {table} LIMIT 0").to_arrow_table()
+        columns = [pa.array(values, kind.type) for values, kind in zip(zip(*rows, strict=True), there.schema, strict=True)]
+        self.raw.register("fetched_rows", pa.table(columns, schema=there.schema))
+        self.raw.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fetched_rows")
+        self.raw.unregister("fetched_rows")
+
+    def _forget(self, table: str, part: str, drop: bool) -> None:
+        """Take a part of a table off the copy."""
+        self._note(table, part, None)
+        if drop:
+            self.raw.execute(f"DROP TABLE IF EXISTS {table}")
+        elif self._columns(table):
+            self.raw.execute(f"DELETE FROM {table} WHERE {_part_of(table)} = ?", [part])
+
+
+def _part_of(table: str) -> str:
+    """What a row's part is called, in DuckDB's words."""
+    columns = PARTED.get(table, ())
+    return f"concat_ws(' ', {', '.join(columns)})" if columns else "''"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,171 @@
+"""What one machine commits to the server every other sees, whole or not at all, and nobody writes over what they had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reps import NIGHT, TEAM, night, publish
+from stories import company_of, random_company
+
+from features.problem import Problem
+from pipelines.warehouse import Warehouse
+
+CRM = ("leads", "lead_changes", "activities", "deals", "accounts", "owners")
+INSTANT = st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1))
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
+
+
+@contextmanager
+def _two(url: str, place: Path) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """Two machines at the same time."""
+    with Warehouse.open(url, place / "one.duckdb") as one, Warehouse.open(url, place / "other.duckdb") as other:
+        yield one, other
+
+
+def _rows(warehouse: Warehouse, table: str) -> list[tuple[Any, ...]]:
+    return warehouse.raw.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def _emptied(warehouse: Warehouse, then: Callable[[], object]) -> None:
+    """Take all nights away, and let something happen before that is committed."""
+    with warehouse.transaction("ledger"):
+        warehouse.raw.execute("DELETE FROM ledger")
+        then()
+
+
+def test_a_company_and_its_nights_come_to_another_machine_as_they_are(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        with one.transaction():
+            company_of(random_company(3), one.ibis)
+            one.raw.execute("INSERT INTO notices VALUES ('second'), ('first')")
+        publish(one, night(*TEAM))
+        kept = {table: _rows(one, table) for table in (*CRM, "ledger", "notices")}
+    assert len(kept["activities"]) > 20
+    with Warehouse.open(postgres_url, tmp_path / "other.duckdb") as other:
+        assert {table: _rows(other, table) for table in kept} == kept
+        assert other.notices() == ("second", "first")
+        assert other.crm().leads.schema() == one_schema(other)
+    # Whoever wants to read them on the server can.
+    with psycopg.connect(postgres_url) as server:
+        assert server.execute("SELECT lead_id FROM leadscore.ledger WHERE listed ORDER BY rank").fetchall() == [("L1",), ("L2",), ("L3",)]
+
+
+def one_schema(warehouse: Warehouse) -> Any:
+    """As the table itself has it."""
+    return warehouse.ibis.table("leads").schema()
+
+
+def test_a_night_that_another_machine_published_meanwhile_stands_and_is_said(postgres_url: str, tmp_path: Path) -> None:
+    with _two(postgres_url, tmp_path) as (one, other):
+        publish(one, night(*TEAM))
+        with pytest.raises(Problem, match=r"Another process has changed ledger default 2025-03-04 02:00:00 .* nothing was written"):
+            publish(other, night(*TEAM[:2]))
+        assert len(other.read_night(NIGHT)) == 0
+        # Of another night they had seen all there was.
+        publish(other, night(*TEAM, as_of=NIGHT + timedelta(days=1)))
+    with _two(postgres_url, tmp_path) as (one, other):
+        assert len(one.read_night(NIGHT)) == len(other.read_night(NIGHT)) == 5
+
+
+def test_while_one_machine_writes_another_is_told_to_wait(postgres_url: str, tmp_path: Path) -> None:
+    busy = pytest.raises(Problem, match="Another process is writing to the PostgreSQL warehouse: wait until it is done and run again")
+    with _two(postgres_url, tmp_path) as (one, other), one.transaction("decisions"), busy:
+        publish(other, night(*TEAM))
+
+
+def test_what_is_interrupted_reaches_neither_the_server_nor_the_copy(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM))
+        with pytest.raises(KeyboardInterrupt):
+            _emptied(one, lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+        assert len(one.read_night(NIGHT)) == 5
+    with Warehouse.open(postgres_url) as another:
+        assert len(another.read_night(NIGHT)) == 5
+
+
+def test_a_server_that_dies_before_it_has_taken_all_leaves_the_old_night_everywhere(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM))
+        assert one.mirror is not None
+        process = one.mirror.server.connection.info.backend_pid
+        with (
+            psycopg.connect(postgres_url, autocommit=True) as server,
+            pytest.raises(Problem, match=r"could not be written: .*nothing is half-written"),
+        ):
+            _emptied(one, lambda: server.execute("SELECT pg_terminate_backend(%s)", [process]))
+        assert len(one.read_night(NIGHT)) == 5
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as again:
+        assert len(again.read_night(NIGHT)) == 5
+
+
+def test_a_copy_that_missed_its_own_commit_is_brought_up_to_the_server(postgres_url: str, tmp_path: Path) -> None:
+    """Killed between the server's commit and the copy's."""
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM[:2]))
+    old = (tmp_path / "one.duckdb").read_bytes()
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM))
+    (tmp_path / "one.duckdb").write_bytes(old)
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        assert len(one.read_night(NIGHT)) == 5
+
+
+def test_only_what_differs_is_fetched(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.mirror import Mirror
+
+    for day in (1, 2, 3):
+        with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+            publish(one, night(*TEAM, as_of=datetime(2025, 3, day, 2)))
+    with Warehouse.open(postgres_url, tmp_path / "other.duckdb"):
+        pass
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM[:1], as_of=datetime(2025, 3, 2, 2)))
+    fetched, whole = list[str](), Mirror._fetch
+    monkeypatch.setattr(Mirror, "_fetch", lambda self, table, part, known: (fetched.append(f"{table} {part}"), whole(self, table, part, known)))
+    with Warehouse.open(postgres_url, tmp_path / "other.duckdb"):
+        pass
+    assert fetched == ["ledger default 2025-03-02 02:00:00"]
+
+
+def test_a_table_that_is_no_longer_extracted_and_a_column_that_came_are_followed(postgres_url: str, tmp_path: Path) -> None:
+    with _two(postgres_url, tmp_path) as (one, _), one.transaction():
+        one.raw.execute("CREATE TABLE accounts AS SELECT 1 AS account_id; CREATE TABLE owners AS SELECT 'bob' AS owner_id, 2 AS \"position\"")
+    long = "how many people work there, as the company itself says on its own web pages"
+    with _two(postgres_url, tmp_path) as (one, other):
+        assert _rows(other, "owners") == [("bob", 2)]
+        with one.transaction():
+            one.raw.execute(f'DROP TABLE accounts; CREATE OR REPLACE TABLE owners AS SELECT \'ann\' AS owner_id, 7 AS "{long}", 8 AS "{long}?"')
+    with _two(postgres_url, tmp_path) as (_, other):
+        assert (other.has("accounts"), _rows(other, "owners")) == (False, [("ann", 7, 8)])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.tuples(TEXT | st.none(), st.floats() | st.none(), st.datetimes(datetime(1, 1, 1), datetime(9999, 1, 1)) | st.none(), st.booleans())
+    )
+)
+def test_any_value_arrives_as_it_was(rows: list[tuple[Any, ...]], postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url) as one, one.transaction():
+        one.raw.execute("CREATE OR REPLACE TABLE deals (t VARCHAR, f DOUBLE, d TIMESTAMP, b BOOLEAN)")
+        if rows:
+            one.raw.executemany("INSERT INTO deals VALUES (?, ?, ?, ?)", rows)
+        kept = list(map(repr, _rows(one, "deals")))
+    with Warehouse.open(postgres_url) as other:
+        assert list(map(repr, _rows(other, "deals"))) == kept
+
+
+def test_a_server_that_is_not_there_is_one_sentence_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://scorer:s3cret@127.0.0.1:1/leads"
+    with pytest.raises(Problem, match=r"The PostgreSQL warehouse cannot be reached: .*") as raised, Warehouse.open(url):
+        pass
+    assert "s3cret" not in str(raised.value)
+    assert raised.value.__cause__ is None
