@@ -337,12 +337,12 @@ def simulate(
 
 @app.command()
 def status(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
-    """Show the champion, the last nights, and what the last extract refused."""
+    """Show the champion, the last nights, those that are late, the next one, and what the last extract refused."""
     settings = _settings(config)
     _prepare(settings.home_folder)
     from pipelines.standing import standing
 
-    _finish(standing(settings, outcome), as_json)
+    _finish(standing(settings, datetime.now(UTC).replace(tzinfo=None), outcome), as_json)
 
 
 @app.command()

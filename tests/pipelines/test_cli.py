@@ -105,7 +105,8 @@ def test_status_says_where_things_stand(company: MadeUp, leadscore: Typed) -> No
     told = json.loads(out)
     assert code == 0
     assert told["champion"].startswith("version 1, ")
-    assert told["rows"] == [{"night": "2025-08-23", "scored": company.reports["score"].facts["open leads"], "listed": told["rows"][0]["listed"]}]
+    scored = company.reports["score"].facts
+    assert told["rows"] == [{"night": "2025-08-23", "scored": scored["open leads"], "listed": scored["listed"], "model": "version 1"}]
 
 
 def test_init_writes_a_configuration_that_check_finds_fine(simulated: Path, tmp_path: Path, leadscore: Typed) -> None:
