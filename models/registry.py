@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from models.trail import Entry, way_back
 
 _TRAIL = "trail."
 _NESTED = "mlflow.parentRunId"
+# What every MLflow server takes as a tag.
+_LONGEST = 5_000
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
@@ -107,13 +110,14 @@ class Registry:
     def _run(self, training: Training, kind: str) -> Iterator[str]:
         mlflow = self.mlflow
         mlflow.set_experiment(self.name)
-        with mlflow.start_run(run_name=training.name, tags={**training.tags, "kind": kind}) as run:
+        with mlflow.start_run(run_name=training.name, tags={**{key: value[:_LONGEST] for key, value in training.tags.items()}, "kind": kind}) as run:
             mlflow.log_params({key: str(value)[:500] for key, value in training.params.items()})
             for name, estimate in training.metrics.items():
                 mlflow.log_metrics({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
             mlflow.log_metrics(dict(training.counts))
-            for name, figure in training.figures.items():
-                mlflow.log_figure(figure, f"plots/{name}.png")
+            with _in_any_script():
+                for name, figure in training.figures.items():
+                    mlflow.log_figure(figure, f"plots/{name}.png")
             for name, text in training.texts.items():
                 mlflow.log_text(text, name)
             self._log_tables(training)
@@ -323,6 +327,14 @@ class Registry:
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""
         return dict(self.client.get_run(run_id).data.metrics)
+
+
+@contextmanager
+def _in_any_script() -> Iterator[None]:
+    """A name whose signs no installed font has is drawn as boxes: the figures beside it are the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        yield
 
 
 @contextmanager
