@@ -347,6 +347,16 @@ def status(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None,
 
 
 @app.command()
+def verify(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
+    """See whether models, ledger, lists and extracts still are what was written, and say what differs."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.verify import verify as verified
+
+    _finish(verified(settings, outcome), as_json)
+
+
+@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="The model version that becomes champion.")],
     because: BecauseOption,
