@@ -153,7 +153,7 @@ with zipfile.ZipFile(SKOPS, "w") as packed:
 @pytest.mark.parametrize("planted", [PICKLE, SKOPS.getvalue(), b"", b"{}", b"[]", b"null"], ids=["pickle", "skops", "nothing", "{}", "[]", "null"])
 @pytest.mark.parametrize(
     ("model", "file"),
-    [("points table", "scorer.json"), ("logistic", "linear.json"), ("boosted trees", "encoder.json"), ("boosted trees", "model.lgb")],
+    [("points table", "scorer.json"), ("logistic", "model.json"), ("boosted trees", "encoder.json"), ("boosted trees", "model.lgb")],
 )
 def test_what_is_no_text_of_a_model_is_refused_in_a_sentence_and_never_run(
     model: str, file: str, planted: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
