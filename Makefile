@@ -10,7 +10,7 @@ export UV_LINK_MODE ?= copy
 export UV_SYSTEM_CERTS ?= true
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test check bench audit lock clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -22,6 +22,7 @@ test: $(VENV)/test.stamp ## lint, types, import contracts, every test, doctest a
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python tests/audit.py 20 || echo "Those advisories are no mistake of this working tree: see make audit."
 	@tests/chromium
 	@$(BIN)/python -m pytest -n 2
 
@@ -33,6 +34,9 @@ check: $(VENV)/test.stamp ## put the code in order: format it, mend what lint ca
 bench: $(VENV)/test.stamp ## print and store one benchmark: make bench NAME=quality
 	@test $(NAME) != quality || $(MAKE) -s $(PEERS)/made.stamp || echo "The peers cannot be installed: the benchmark runs without them."
 	@$(BIN)/python -m benchmarks.$(NAME)
+
+audit: $(VENV)/test.stamp ## ask whether an advisory is known against a locked package
+	@$(BIN)/python tests/audit.py
 
 lock: $(VENV)/test.stamp ## resolve the newest versions that fit pyproject.toml
 	@$(UV) pip compile pyproject.toml --upgrade --universal --generate-hashes --no-header -q -o requirements.lock

@@ -73,13 +73,18 @@ def segments(table: pd.DataFrame, most: int = 30) -> Figure:
         spread = np.clip(np.array([some["realised"] - some["low"], some["high"] - some["realised"]], dtype=float), 0, None)
         axes.errorbar(some["realised"], some.index, xerr=spread, fmt="o", color=colour, capsize=2, label="fails" if fails else "holds")
     axes.plot(shown["predicted"], shown.index, "|", color="0.2", markersize=10, label="predicted")
-    axes.set_yticks(shown.index, [_label(row.field, row.segment) for row in shown.itertuples()], fontsize=7)
+    axes.set_yticks(shown.index, [_label(row.field, row.segment) for row in shown.itertuples()], fontsize=7, parse_math=False)
     axes.legend(frameon=False)
     return figure
 
 
 def _label(field: str, segment: str) -> str:
-    return field if field == segment else f"{field}: {segment[:30]}"
+    return _short(field) if field == segment else f"{_short(field)}: {_short(segment)}"
+
+
+def _short(name: str) -> str:
+    """A name of the company's own as there is room for it, of signs that can be drawn. Its dollars are no mathematics: see `parse_math`."""
+    return "".join(sign if sign.isprintable() else " " for sign in name[:30])
 
 
 def over_time(rows: Judged) -> Figure:
@@ -98,5 +103,6 @@ def importance(contributions: pd.DataFrame, most: int = 15) -> Figure:
     """Which fields move the scores: mean size of their contribution to the log-odds."""
     mean = contributions.iloc[:, 1:].abs().mean().sort_values().tail(most)
     figure, axes = _blank("What moves the score", "mean contribution to the log-odds", "")
-    axes.barh(mean.index, mean, color=_COLOURS[0])
+    axes.barh(range(len(mean)), mean, color=_COLOURS[0])
+    axes.set_yticks(range(len(mean)), map(_short, mean.index), parse_math=False)
     return figure

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
@@ -20,10 +21,17 @@ from features.problem import Problem
 from models.metrics import Estimate
 from models.run import Run, Training
 from models.scorer import Scorer
+from models.seal import seal_of
 from models.trail import Entry, way_back
 
 _TRAIL = "trail."
 _NESTED = "mlflow.parentRunId"
+# What every MLflow server takes as a tag.
+_LONGEST = 5_000
+_SEAL = "seal"
+_ELSE = "go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
+# What MLflow, or a Python that serves the model, writes beside it whenever it is fetched.
+_BESIDE = ("registered_model_meta", "__pycache__")
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
@@ -96,6 +104,7 @@ class Registry:
         # MLflow says on stderr what the report says anyway.
         with redirect_stderr(StringIO()):
             made = self.mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run_id})
+        self.client.set_model_version_tag(self.name, str(made.version), _SEAL, seal_of(self._folder(made), _BESIDE))
         return str(made.version)
 
     def record(self, training: Training) -> str:
@@ -107,13 +116,14 @@ class Registry:
     def _run(self, training: Training, kind: str) -> Iterator[str]:
         mlflow = self.mlflow
         mlflow.set_experiment(self.name)
-        with mlflow.start_run(run_name=training.name, tags={**training.tags, "kind": kind}) as run:
+        with mlflow.start_run(run_name=training.name, tags={**{key: value[:_LONGEST] for key, value in training.tags.items()}, "kind": kind}) as run:
             mlflow.log_params({key: str(value)[:500] for key, value in training.params.items()})
             for name, estimate in training.metrics.items():
                 mlflow.log_metrics({name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high})
             mlflow.log_metrics(dict(training.counts))
-            for name, figure in training.figures.items():
-                mlflow.log_figure(figure, f"plots/{name}.png")
+            with _in_any_script():
+                for name, figure in training.figures.items():
+                    mlflow.log_figure(figure, f"plots/{name}.png")
             for name, text in training.texts.items():
                 mlflow.log_text(text, name)
             self._log_tables(training)
@@ -195,8 +205,53 @@ class Registry:
         return self._fetched(newest) if newest else None
 
     def _fetched(self, version: Any) -> Champion:
-        folder = Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
+        """A version of which not a byte is other than it was logged: what was changed afterwards scores nobody."""
+        folder = self._folder(version)
+        if _is_changed(version, folder):
+            raise Problem(
+                f"The files of model version {version.version} are not those that were logged: somebody changed them, or the disk did. Put back a "
+                f"copy of {folder}, or {_ELSE}"
+            )
         return Champion(str(version.version), str(version.run_id or version.tags.get("run")), Scorer.load(folder / "artifacts" / "scorer"))
+
+    def _folder(self, version: Any) -> Path:
+        """Where the files of a version lie on this machine.
+
+        Raises
+        ------
+        Problem : they are gone.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
+        except (MlflowException, OSError) as error:
+            raise Problem(
+                f"The files of model version {version.version} cannot be read ({type(error).__name__}): put back a copy of them, or {_ELSE}"
+            ) from error
+
+    def seals(self) -> dict[str, str]:
+        """Of every version that is, was or may have been champion, what has become of its files.
+
+        Returns
+        -------
+        version -> "whole", "changed", "gone", or "unsealed" where an earlier release of leadscore logged it, without a seal.
+        """
+        versions = self._versions()
+        promoted = {number for number, version in versions.items() if version.tags.get("promoted") == "true"}
+        named = promoted | {entry.version for entry in self.trail()}
+        return {number: self._state(versions.get(number)) for number in sorted(named, key=int)}
+
+    def _state(self, version: Any) -> str:
+        try:
+            folder = self._folder(version) if version else None
+        except Problem:
+            folder = None
+        if folder is None:
+            return "gone"
+        if _SEAL not in version.tags:
+            return "unsealed"
+        return "changed" if _is_changed(version, folder) else "whole"
 
     def conclude(self, version: str, promoted: bool, reasons: tuple[str, ...], at: datetime) -> None:
         """Record the gate's decision as tags; the champion alias moves only if it promotes, and never back to a model that knew less.
@@ -326,6 +381,14 @@ class Registry:
 
 
 @contextmanager
+def _in_any_script() -> Iterator[None]:
+    """A name whose signs no installed font has is drawn as boxes: the figures beside it are the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        yield
+
+
+@contextmanager
 def _only_text() -> Iterator[None]:
     """MLflow tries the model out where it is stored; Python would leave compiled code beside it."""
     before = sys.dont_write_bytecode
@@ -334,6 +397,11 @@ def _only_text() -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+def _is_changed(version: Any, folder: Path) -> bool:
+    """Whether the files of a version are other than those that were logged; without a seal nobody can tell."""
+    return _SEAL in version.tags and seal_of(folder, _BESIDE) != version.tags[_SEAL]
 
 
 def _known_until(version: Any) -> datetime:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from lightgbm.basic import LightGBMError
 from numpy.typing import NDArray
 
 from features.feature import Feature
@@ -154,8 +155,17 @@ class Scorer:
 
         Raises
         ------
-        Problem : a newer version of the product made it, of a kind that this one does not know.
+        Problem : a newer version of the product made it, of a kind that this one does not know; or its files are damaged, or no such texts.
         """
+        try:
+            return cls._read(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, LightGBMError) as error:
+            raise Problem(
+                f"The stored model in {folder} cannot be read ({type(error).__name__}): put back a copy of it, or run `leadscore train`."
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> Scorer:
         stored = json.loads((folder / "scorer.json").read_text(encoding="utf-8"))
         return cls(
             _loaded(folder, stored["model"]),

@@ -89,12 +89,13 @@ def init(
 def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Say in words what is wrong with the configuration, before anything is read or written."""
     from pipelines.crm.check import check as findings_of
+    from pipelines.report import plain
 
     findings = findings_of(_settings(config), datetime.now(UTC).replace(tzinfo=None))
     if as_json:
         typer.echo(json.dumps({"findings": findings}))
     else:
-        typer.echo("\n".join(f"- {line}" for line in findings) or f"{config} is fine: run `leadscore extract`, then `leadscore train`.")
+        typer.echo("\n".join(f"- {plain(line)}" for line in findings) or f"{config} is fine: run `leadscore extract`, then `leadscore train`.")
     raise typer.Exit(3 if findings else 0)
 
 
@@ -346,6 +347,16 @@ def status(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None,
 
 
 @app.command()
+def verify(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
+    """See whether models, ledger, lists and extracts still are what was written, and say what differs."""
+    settings = _settings(config)
+    _prepare(settings.home_folder)
+    from pipelines.verify import verify as verified
+
+    _finish(verified(settings, outcome), as_json)
+
+
+@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="The model version that becomes champion.")],
     because: BecauseOption,
@@ -442,11 +453,12 @@ def _leave(code: list[int]) -> None:
 
 def _said(sentence: str) -> int:
     from pipelines.progress import settle
+    from pipelines.report import plain
 
     settle()
     if "--json" in sys.argv:
         print(json.dumps({"error": sentence}))
-    print(f"leadscore: {sentence}", file=sys.stderr)
+    print(f"leadscore: {plain(sentence)}", file=sys.stderr)
     return 1
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 # What would move a terminal's cursor, colour it, end a line, turn the reading direction, or not be text at all.
 _COMMANDS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+# Of a cell of a table so many signs: one name must not push every other off the screen.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,28 @@ def _said(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3f}"
-    return _COMMANDS.sub(" ", str(value))
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """A text on one line, of which a terminal obeys nothing.
+
+    >>> plain("Ann\\n\\x1b[2JBob")
+    'Ann [2JBob'
+    """
+    return _COMMANDS.sub(" ", text)
+
+
+def _cell(value: Any) -> str:
+    said = _said(value)
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
 
 
 def _table(rows: tuple[dict[str, Any], ...]) -> list[str]:
     """Rows as aligned columns, numbers to the right."""
     if not rows:
         return []
-    cells = [[_said(row.get(name, "")) for name in rows[0]] for row in rows]
+    cells = [[_cell(row.get(name, "")) for name in rows[0]] for row in rows]
     widths = [max(len(line[i]) for line in [list(rows[0]), *cells]) for i in range(len(rows[0]))]
     numeric = [isinstance(value, int | float) and not isinstance(value, bool) for value in rows[0].values()]
 

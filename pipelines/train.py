@@ -184,7 +184,11 @@ def challenge_champion(company: Company, learned: Learned, past: bool) -> Decisi
     ----------
     past : see `pipelines.rival.rival`.
     """
-    champion, vacant = rival(company, past)
+    try:
+        champion, vacant = rival(company, past)
+    except Problem as problem:
+        # A champion that cannot be read is no vacancy: a person decides who comes after it.
+        return Decision(False, (str(problem).rstrip("."),))
     if champion is None:
         return Decision(True, (vacant,))
     with step("Comparing with the champion on the same nights"):

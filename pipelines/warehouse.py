@@ -20,13 +20,14 @@ from features.crm import Crm
 from features.plan import Attribute
 from features.problem import Problem
 from pipelines.migrations import migrate
+from pipelines.seals import sealed
 from pipelines.settings import DEFAULT, Settings
 from pipelines.views import views
 
 if TYPE_CHECKING:
     from pipelines.mirror import Mirror
 
-_LEDGER = {
+LEDGER = {
     "outcome": "VARCHAR NOT NULL",
     "as_of": "TIMESTAMP NOT NULL",
     "lead_id": "VARCHAR NOT NULL",
@@ -57,7 +58,7 @@ _LEDGER = {
     "next_step": "VARCHAR",
 }
 _KEPT = {
-    "ledger": {**_LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},
+    "ledger": {**LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},
     "quarantine": {
         "extracted_at": "TIMESTAMP",
         "table_name": "VARCHAR",
@@ -75,6 +76,13 @@ _KEPT = {
         "superseded": "BIGINT",
         "lag_hours": "DOUBLE",
         "newest_cursor": "TIMESTAMP",
+    },
+    "nights": {
+        "outcome": "VARCHAR NOT NULL",
+        "as_of": "TIMESTAMP NOT NULL",
+        "leads": "BIGINT",
+        "digest": "VARCHAR",
+        "PRIMARY": "KEY (outcome, as_of)",
     },
     "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "writebacks": {
@@ -318,14 +326,16 @@ class Warehouse:
         equal nights are equal bytes.
         shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
         """
-        absent = dict.fromkeys(column for column in _LEDGER if column not in scores)
+        absent = dict.fromkeys(column for column in LEDGER if column not in scores)
         ordered = scores.sort_values(["rank", "lead_id"]).assign(**{**absent, "outcome": outcome})
-        night = pa.Table.from_pandas(ordered[list(_LEDGER)], preserve_index=False)
-        with self.transaction("ledger", "shifts"):
+        night = pa.Table.from_pandas(ordered[list(LEDGER)], preserve_index=False)
+        with self.transaction("ledger", "nights", "shifts"):
             self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * REPLACE (to_json(reasons) AS reasons) FROM night_to_publish")
             self.raw.unregister("night_to_publish")
+            self.raw.execute("DELETE FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of])
+            self.raw.execute(f"INSERT INTO nights {sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
                 self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?, ?)", [outcome, as_of, *shift])

@@ -101,8 +101,12 @@ def _as_texts(table: str, rows: duckdb.DuckDBPyRelation, cursor: str | None, sin
     if cursor and since and kinds[cursor].startswith("TIMESTAMP"):
         numbered = numbered.filter(f"{quoted(cursor)} IS NULL OR {quoted(cursor)} >= TIMESTAMP '{since}'")
     texts = ", ".join(f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" for c in rows.columns)
-    for batch in numbered.project(f'"row number" AS row, {texts}').to_arrow_reader(csvfile.BATCH * 4):
-        yield pa.Table.from_batches([batch]), []
+    try:
+        for batch in numbered.project(f'"row number" AS row, {texts}').to_arrow_reader(csvfile.BATCH * 4):
+            yield pa.Table.from_batches([batch]), []
+    # Its end said what is in it; that its middle is damaged shows only when it is read.
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise Problem(f"{table} cannot be read to its end ({_first_line(error)}): export it again.") from error
 
 
 class DuckDbFile:
@@ -198,18 +202,23 @@ class Database:
         """See `CrmSource`. Rows are streamed; the database itself filters by the cursor."""
         from sqlalchemy import DateTime, column, or_, select
         from sqlalchemy import table as named
+        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
         kinds = self._kinds(table)
         see_cursor(table, list(kinds), cursor)
         query: Any = select(*(column(name) for name in kinds)).select_from(named(table))
         if cursor and since and isinstance(kinds[cursor], DateTime):
             query = query.where(or_(column(cursor).is_(None), column(cursor, DateTime()) >= since))
-        with self.engine.connect().execution_options(stream_results=True) as connection:
-            result, first = connection.execute(query), 1
-            for rows in result.partitions(csvfile.BATCH):
-                texts = [[_text(value) for value in row] for row in rows]
-                yield csvfile.texts(list(kinds), texts, list(range(first, first + len(rows)))), []
-                first += len(rows)
+        first = 1
+        try:
+            with self.engine.connect().execution_options(stream_results=True) as connection:
+                for rows in connection.execute(query).partitions(csvfile.BATCH):
+                    texts = [[_text(value) for value in row] for row in rows]
+                    yield csvfile.texts(list(kinds), texts, list(range(first, first + len(rows)))), []
+                    first += len(rows)
+        except SQLAlchemyError as error:
+            where = f"{table} cannot be read to its end ({_first_line(error.orig if isinstance(error, DBAPIError) and error.orig else error)})"
+            raise Unreachable(f"{where}, {first - 1:,} rows having come: see whether the database answers, and run `leadscore check`.") from error
 
     def _kinds(self, table: str) -> dict[str, Any]:
         """Column by column the type that the database says it has."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 
 from features.problem import Problem
+from models.seal import seal, seal_of
 
 KEPT = ".published"
 
@@ -27,12 +27,16 @@ def publish_folder(target: Path, files: Mapping[str, bytes]) -> Path:
     ------
     Problem : the disk is full or the folder cannot be written; the old files then stay.
     """
-    kept = target.parent / KEPT
-    new, half = kept / f"{target.name}.{_digest(files)}", kept / f"{target.name}.half"
+    kept, named = target.parent / KEPT, seal(files)
+    new, half, spoilt = (kept / f"{target.name}.{ending}" for ending in (named, "half", "spoilt"))
     try:
         _sweep(half)
-        if not new.is_dir():
+        if not (new.is_dir() and seal_of(new) == named):
             _write(half, files)
+            _sweep(spoilt)
+            if new.is_dir():
+                # Somebody changed a file in it: the only case in which, for the blink of an eye, nothing is shown.
+                os.replace(new, spoilt)
             os.replace(half, new)
         _show(target, new)
         for old in kept.glob(f"{target.name}.*"):
@@ -48,9 +52,22 @@ def publish_folder(target: Path, files: Mapping[str, bytes]) -> Path:
     return target
 
 
-def _digest(files: Mapping[str, bytes]) -> str:
-    each = (f"{name} {sha256(content).hexdigest()}" for name, content in sorted(files.items()))
-    return sha256("\n".join(each).encode()).hexdigest()[:16]
+def changed(lists: Path) -> list[str]:
+    """The nights whose files are not those that were published: one was changed, added or taken away, or the link leads elsewhere."""
+    return [link.name for link in nights(lists) if not _is_whole(link)]
+
+
+def nights(lists: Path) -> list[Path]:
+    """The nights that are shown in a folder of lists, oldest first."""
+    return sorted(path for path in lists.glob("[0-9]*") if path.is_symlink() or path.is_dir()) if lists.is_dir() else []
+
+
+def _is_whole(link: Path) -> bool:
+    """Whether the files have the seal that their folder is named by; of a link that became a folder when somebody copied the lists, one beside it."""
+    shown = link.resolve()
+    sealed = [shown] if link.is_symlink() else list((link.parent / KEPT).glob(f"{link.name}.*"))
+    home = (link.parent / KEPT).resolve()
+    return shown.is_dir() and any(one.parent.resolve() == home and one.name == f"{link.name}.{seal_of(shown)}" for one in sealed)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

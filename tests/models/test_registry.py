@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -187,6 +188,54 @@ def test_a_registry_that_fails_is_no_vacancy(registry: Registry, monkeypatch: py
     monkeypatch.setattr(registry.client, "get_model_version_by_alias", broken)
     with pytest.raises(MlflowException, match="the database is gone"):
         registry.champion_or_none()
+
+
+def _files(registry: Registry, version: str) -> Path:
+    return Path(registry.mlflow.artifacts.download_artifacts(f"models:/{registry.name}/{version}"))
+
+
+@pytest.mark.parametrize("how", ["changed", "added", "taken away"])
+def test_a_model_whose_files_were_tampered_with_scores_nobody(registry: Registry, logged: Callable[[datetime], str], how: str) -> None:
+    may, june = logged(MAY), logged(JUNE)
+    for version in (may, june):
+        registry.conclude(version, True, ("better",), NOW)
+    assert registry.seals() == {may: "whole", june: "whole"}
+    file = _files(registry, june) / "artifacts" / "scorer" / "scorer.json"
+    if how == "added":
+        (file.parent / "model.pkl").write_bytes(b"cos\nsystem\n.")
+    elif how == "taken away":
+        (_files(registry, june) / "requirements.txt").unlink()
+    else:
+        # Every lead half as likely: nothing but a seal could tell.
+        file.write_text(file.read_text(encoding="utf-8").replace('"base_rate": 0.2', '"base_rate": 0.1'), encoding="utf-8")
+    for asked in (registry.champion, registry.champion_or_none, lambda: registry.champion_at(JULY)):
+        with pytest.raises(Problem, match=f"The files of model version {june} are not those that were logged: somebody changed them"):
+            asked()
+    assert registry.seals() == {may: "whole", june: "changed"}
+    # The way out that the sentence names.
+    registry.rollback("somebody changed it", NOW)
+    assert registry.champion().version == may
+
+
+def test_a_model_whose_files_are_gone_is_said_and_one_of_an_earlier_release_is_believed(
+    registry: Registry, logged: Callable[[datetime], str]
+) -> None:
+    may, june = logged(MAY), logged(JUNE)
+    for version in (may, june):
+        registry.conclude(version, True, ("better",), NOW)
+    registry.client.delete_model_version_tag(registry.name, may, "seal")
+    shutil.rmtree(_files(registry, june))
+    assert registry.seals() == {may: "unsealed", june: "gone"}
+    with pytest.raises(Problem, match=f"The files of model version {june} cannot be read"):
+        registry.champion()
+    registry.rollback("lost", NOW)
+    assert registry.champion().version == may
+
+
+def test_serving_a_model_leaves_it_whole(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    registry.conclude(logged(MAY), True, ("first",), NOW)
+    registry.mlflow.pyfunc.load_model(f"models:/{registry.name}@champion")
+    assert set(registry.seals().values()) == {"whole"}
 
 
 def _experiment(name: str) -> Training:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -139,6 +141,30 @@ def test_a_model_this_version_does_not_know_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scorer.json").write_text(json.dumps({**stored, "model": "os.system"}), encoding="utf-8")
     with pytest.raises(Problem, match=r"of a kind \(os\.system\) that this version of leadscore does not know: install a newer one"):
         Scorer.load(tmp_path)
+
+
+# What runs a command when it is unpickled; and what skops would load only of a type that one trusts.
+PICKLE = b"cos\nmkdir\n(S'pwned'\ntR."
+SKOPS = io.BytesIO()
+with zipfile.ZipFile(SKOPS, "w") as packed:
+    packed.writestr("schema.json", json.dumps({"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "protocol": 0}))
+
+
+@pytest.mark.parametrize("planted", [PICKLE, SKOPS.getvalue(), b"", b"{}", b"[]", b"null"], ids=["pickle", "skops", "nothing", "{}", "[]", "null"])
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [("points table", "scorer.json"), ("logistic", "model.json"), ("boosted trees", "encoder.json"), ("boosted trees", "model.lgb")],
+)
+def test_what_is_no_text_of_a_model_is_refused_in_a_sentence_and_never_run(
+    model: str, file: str, planted: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _scorer(MODELS[model]).save(tmp_path / "model")
+    assert (tmp_path / "model" / file).is_file()
+    (tmp_path / "model" / file).write_bytes(planted)
+    with pytest.raises(Problem, match=r"The stored model in .* cannot be read \(\w+\): put back a copy of it, or run `leadscore train`"):
+        Scorer.load(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_blend_with_a_member_that_this_version_does_not_know_is_refused(tmp_path: Path) -> None:

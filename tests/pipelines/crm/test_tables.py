@@ -116,6 +116,26 @@ def test_a_file_that_is_not_what_it_claims_is_said(tmp_path: Path) -> None:
             read("leads.parquet")
 
 
+def test_a_parquet_file_that_is_damaged_in_the_middle_is_said(tmp_path: Path) -> None:
+    pd.DataFrame({"lead_id": [f"lead {n}" for n in range(1_000)]}).to_parquet(tmp_path / "leads.parquet", compression=None)
+    content = (tmp_path / "leads.parquet").read_bytes()
+    (tmp_path / "leads.parquet").write_bytes(content[:4] + b"\xff" * 200 + content[204:])
+    source = open_source(str(tmp_path))
+    assert source.columns("leads.parquet") == ["lead_id"]
+    with pytest.raises(Problem, match=r"^leads\.parquet cannot be read to its end \(.*\): export it again\.$"):
+        list(source.pieces("leads.parquet"))
+
+
+def test_a_database_that_fails_while_it_is_read_is_said(tmp_path: Path) -> None:
+    light = sqlite3.connect(tmp_path / "crm.sqlite")
+    light.execute("CREATE TABLE leads (lead_id TEXT)")
+    light.execute("INSERT INTO leads VALUES (CAST(x'FF80' AS TEXT))")
+    light.commit()
+    light.close()
+    with pytest.raises(Problem, match=r"^leads cannot be read to its end \(.*UTF-8.*\), 0 rows having come: see whether the database answers"):
+        list(open_source(str(tmp_path / "crm.sqlite")).pieces("leads"))
+
+
 @pytest.mark.parametrize(("name", "kind"), [("crm.duckdb", "DuckDB"), ("crm.sqlite", "SQLite"), ("crm.db", "SQLite"), ("CRM.DB", "SQLite")])
 def test_a_file_that_is_no_database_is_said(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / name).write_bytes(b"not a database" * 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.problem import Problem
-from pipelines.delivery.folder import KEPT, publish_folder
+from pipelines.delivery.folder import KEPT, changed, publish_folder
 
 OLD = {"index.html": b"old page", "leads.csv": b"old sheet", "gone.txt": b"only last night"}
 NEW = {"index.html": b"new page", "leads.csv": b"new sheet"}
@@ -35,6 +36,35 @@ def test_new_files_replace_all_old_ones(tmp_path: Path) -> None:
     assert publish_folder(target, NEW) == target
     assert _there(target) == NEW
     assert _beside(target.parent) == (["2025-01-01"], 1)
+
+
+@pytest.mark.parametrize("how", ["changed", "added", "taken away", "led elsewhere"])
+def test_a_list_that_was_tampered_with_is_told_and_written_again(tmp_path: Path, how: str) -> None:
+    lists = tmp_path / "lists"
+    for night, files in (("2025-01-01", OLD), ("2025-01-02", NEW)):
+        publish_folder(lists / night, files)
+    assert changed(lists) == []
+    page = lists / "2025-01-02" / "index.html"
+    if how == "changed":
+        page.write_bytes(b"new pagf")
+    elif how == "added":
+        page.with_name("more.html").write_bytes(b"")
+    elif how == "taken away":
+        page.unlink()
+    else:
+        (lists / "2025-01-02").unlink()
+        (lists / "2025-01-02").symlink_to(os.path.relpath((lists / "2025-01-01").resolve(), lists))
+    assert changed(lists) == ["2025-01-02"]
+    publish_folder(lists / "2025-01-02", NEW)
+    assert (_there(lists / "2025-01-02"), changed(lists), _beside(lists)) == (NEW, [], (["2025-01-01", "2025-01-02"], 2))
+
+
+def test_lists_that_somebody_copied_are_what_was_published_where_they_are_the_same(tmp_path: Path) -> None:
+    publish_folder(tmp_path / "lists" / "2025-01-02", NEW)
+    copied = Path(shutil.copytree(tmp_path / "lists", tmp_path / "copied"))
+    assert changed(copied) == []
+    (copied / "2025-01-02" / "index.html").write_bytes(b"other")
+    assert changed(copied) == ["2025-01-02"]
 
 
 def test_only_their_owner_may_read_them(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Whether models, ledger, lists and extracts still are what leadscore wrote: nobody edits them unseen, and no disk rots unseen."""
+
+from __future__ import annotations
+
+from pipelines.company import Company, open_company
+from pipelines.delivery.folder import changed, nights
+from pipelines.registry import registry_of
+from pipelines.report import Report
+from pipelines.seals import altered_nights, unaccounted, unsealed_nights
+from pipelines.settings import Settings
+from pipelines.warehouse import LEDGER
+
+
+def verify(settings: Settings, outcome: str | None = None) -> Report:
+    """Compare everything that was sealed when it was written with what is there now, of one outcome or of every one.
+
+    To the business: a list that sales works from, and the past by which models are judged, can be trusted because a change would be seen. Whoever
+    can write the registry and the warehouse can seal anew what they changed; against them a copy kept elsewhere helps, and nothing else.
+
+    Raises
+    ------
+    Problem : there is nothing to verify yet, or no outcome of that name.
+    """
+    with open_company(settings) as company:
+        found = company.each_outcome(outcome, _outcome)
+        lost = unaccounted(company.warehouse.raw)
+        extracts = int(company.warehouse.raw.execute("SELECT count(DISTINCT extracted_at) FROM extracts").fetchall()[0][0])
+    facts = {**found.facts, "extracts": extracts}
+    notices = (*found.notices, *lost) or ("Everything is what was written.",)
+    return Report("verify", facts, (), notices, failed=found.failed or bool(lost))
+
+
+def _outcome(company: Company) -> Report:
+    """One outcome's models, nights and lists."""
+    settings, raw = company.settings, company.warehouse.raw
+    models, shown = registry_of(settings).seals(), nights(settings.lists_folder)
+    wrong = [*_models(models), *_nights(company), *_lists(settings)]
+    untold = sum(state == "unsealed" for state in models.values()), unsealed_nights(raw, settings.chosen)
+    notices = [f"An earlier release wrote {untold[0]:,} models and {untold[1]:,} nights without a seal: of these nobody can tell."] * any(untold)
+    scored = int(company.warehouse.ledger(settings.chosen).as_of.nunique().execute())
+    return Report("verify", {"models": len(models), "nights": scored, "lists": len(shown)}, (), (*wrong, *notices), failed=bool(wrong))
+
+
+def _models(models: dict[str, str]) -> list[str]:
+    way = "put back a copy, or go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
+    said = {"changed": "not those that were logged", "gone": "gone, or cannot be read"}
+    return [f"The files of model version {version} are {said[state]}: {way}" for version, state in models.items() if state in said]
+
+
+def _nights(company: Company) -> list[str]:
+    timeline = company.settings.timeline
+    return [
+        f"The night of {timeline.day(night)} in the ledger is not what was published: {what}. Put back a copy of the warehouse, or run "
+        f"`leadscore score --as-of {timeline.day(night)}`."
+        for night, what in altered_nights(company.warehouse.raw, LEDGER, company.settings.chosen)
+    ]
+
+
+def _lists(settings: Settings) -> list[str]:
+    return [
+        f"The list in {settings.lists_folder / night} is not what was published: a file in it was changed, added or taken away. "
+        f"`leadscore score --as-of {night}` writes it again."
+        for night in changed(settings.lists_folder)
+    ]
