@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
@@ -59,11 +60,24 @@ mlflow.models.set_model(Served())
 
 @dataclass(frozen=True)
 class Champion:
-    """A registered model on this machine: its version, the run it came from, and its folder's scorer."""
+    """A registered model on this machine.
+
+    Parameters
+    ----------
+    version, run_id : its own, and the run that it came from.
+    metrics : the figures of that run.
+    minded : what must be minded of where it came from; "": nothing.
+    """
 
     version: str
     run_id: str
     scorer: Scorer
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    minded: str = ""
+
+
+class NoAnswer(Problem):
+    """The tracking server does not answer; what it holds may be well."""
 
 
 class Registry:
@@ -95,7 +109,11 @@ class Registry:
                     f"The runs and models in {uri.removeprefix('sqlite:///')} cannot be read ({type(error).__name__}): put back a copy of the file, "
                     "or move it away and run `leadscore train`."
                 ) from error
-            raise Problem(f"The tracking server {uri} cannot be reached: start it, or correct `tracking` in leadscore.toml.") from error
+            raise self._no_answer() from None
+
+    def _no_answer(self) -> NoAnswer:
+        server = re.sub("//[^/@]*@", "//", self.uri)
+        return NoAnswer(f"The tracking server {server} cannot be reached: start it, or correct `tracking` in leadscore.toml.")
 
     def log(self, training: Training) -> str:
         """Log a training as one run with a nested run a fold, register its model, and return the new version."""
@@ -179,9 +197,11 @@ class Registry:
         try:
             return self.client.get_model_version_by_alias(self.name, "champion")
         except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            return None
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            if self.uri.startswith("http"):
+                raise self._no_answer() from None
+            raise
 
     def champion_at(self, night: datetime) -> Champion:
         """The newest model that had been promoted from data known by a night.
@@ -212,7 +232,8 @@ class Registry:
                 f"The files of model version {version.version} are not those that were logged: somebody changed them, or the disk did. Put back a "
                 f"copy of {folder}, or {_ELSE}"
             )
-        return Champion(str(version.version), str(version.run_id or version.tags.get("run")), Scorer.load(folder / "artifacts" / "scorer"))
+        run_id = str(version.run_id or version.tags.get("run"))
+        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), self.run_metrics(run_id))
 
     def _folder(self, version: Any) -> Path:
         """Where the files of a version lie on this machine.

@@ -34,6 +34,7 @@ from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
+from pipelines.standby import champion_of
 from pipelines.tonight import caveat, tonight
 
 
@@ -88,10 +89,10 @@ def backfill(config: Path, first: date, last: date, outcome: str | None = None) 
 
 @task(cache_policy=NO_CACHE)
 def fetch_champion(company: Company, night: datetime | None) -> Champion:
-    """The model in use; for a named night, the one that was in use then."""
-    registry = registry_of(company.settings)
+    """The model in use, or the copy of it where the registry does not answer; for a named night, the one that was in use then."""
     with step("Fetching the champion"):
-        champion = registry.champion() if night is None else registry.champion_at(night)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        champion = champion_of(company.settings, now) if night is None else registry_of(company.settings).champion_at(night)
     company.must_predict(champion.scorer.plan)
     return champion
 
@@ -233,4 +234,4 @@ def tell(company: Company, champion: Champion, seen: Night, folder: Path, stale:
         *company.warehouse.shift(company.night(seen.day), seen.chosen),
         *company.notices(),
     )
-    return Report("score", facts, rows, notices, refused=stale is not None or bool(posted and posted.failed))
+    return Report("score", facts, rows, notices, refused=stale is not None or bool(champion.minded) or bool(posted and posted.failed))

@@ -16,7 +16,6 @@ from models.scorer import Scorer
 from pipelines.company import Company
 from pipelines.delivery.goals import Goals
 from pipelines.delivery.night import Night, shown
-from pipelines.registry import registry_of
 
 _LINES = 8
 _BLANK = {"name": "", "company": "", "team": "", "territory": "", "source": ""}
@@ -40,7 +39,7 @@ def tonight(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.name,
         leads.assign(diary=leads["lead_id"].map(_diaries(company, leads, night))),
         (*_belief(company, champion), *company.warehouse.shift(night, outcome)),
-        (*_resting(leads), *company.notices()),
+        (*filter(None, [champion.minded]), *_resting(leads), *company.notices()),
         words=settings.outcome.rule.words,
         as_of=night,
         chosen=outcome,
@@ -115,8 +114,11 @@ def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
     settings, scorer = company.settings, champion.scorer
     if scorer.caveat:
-        return (*caveat(champion), f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).")
-    said, found = settings.outcome.rule.words, registry_of(settings).run_metrics(champion.run_id)
+        return (
+            f"These scores are {scorer.caveat}.",
+            f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).",
+        )
+    said, found = settings.outcome.rule.words, champion.metrics
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
         f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "
@@ -137,5 +139,6 @@ def _worth(scorer: Scorer, who: str) -> tuple[str, ...]:
 
 
 def caveat(champion: Champion) -> tuple[str, ...]:
-    """Where scores are not learned, what they are."""
-    return tuple(f"These scores are {caveat}." for caveat in [champion.scorer.caveat] if caveat)
+    """Where scores are not learned, what they are; and where the model did not come from the registry, where from."""
+    rules = tuple(f"These scores are {caveat}." for caveat in [champion.scorer.caveat] if caveat)
+    return (*rules, *filter(None, [champion.minded]))

@@ -1,0 +1,99 @@
+"""The copy of the champion that scores a night on which the tracking server does not answer.
+
+Every night that fetches its champion keeps a copy of it, sealed. A night without a server is scored by that copy if not a byte of it was changed, and
+every output says so. Nothing is learned, promoted or judged by it: training needs the server.
+
+    .leadscore/standby/leadscore/       3.1f0c...   the files of version 3, named by their seal
+                                        newest.json version, run, seal, figures, since when
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from features.problem import Problem
+from models.registry import Champion, NoAnswer
+from models.scorer import Scorer
+from models.seal import seal_of
+from pipelines.registry import registry_of
+from pipelines.settings import Settings
+
+_NEWEST = "newest.json"
+
+
+def champion_of(settings: Settings, now: datetime) -> Champion:
+    """The model in use; where the tracking server does not answer, the copy of it that was kept.
+
+    Parameters
+    ----------
+    now : since when a copy that is new is known, UTC.
+
+    Raises
+    ------
+    Problem : there is no champion; or the server does not answer and there is no copy, or somebody changed it.
+    """
+    try:
+        champion = registry_of(settings).champion()
+    except NoAnswer as silence:
+        return _kept(_folder(settings), silence)
+    keep(_folder(settings), champion, now)
+    return champion
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.home_folder / "standby" / settings.registry_name
+
+
+def keep(folder: Path, champion: Champion, now: datetime) -> None:
+    """Keep a copy of a champion, once; a run that is killed leaves the copy that was there.
+
+    Raises
+    ------
+    Problem : it cannot be written.
+    """
+    half = folder / "half"
+    try:
+        # `parents=True` would make those above it for everybody.
+        for place in (folder.parents[1], folder.parent, folder):
+            place.mkdir(exist_ok=True, mode=0o700)
+        shutil.rmtree(half, ignore_errors=True)
+        champion.scorer.save(half)
+        for file in (half, *half.rglob("*")):
+            file.chmod(0o700 if file.is_dir() else 0o600)
+        seal = seal_of(half)
+        named = f"{champion.version}.{seal}"
+        if not (folder / named).is_dir():
+            os.replace(half, folder / named)
+            told = {"version": champion.version, "run_id": champion.run_id, "seal": seal, "metrics": champion.metrics, "since": now.isoformat()}
+            (folder / "half.json").write_text(json.dumps(told), encoding="utf-8")
+            (folder / "half.json").chmod(0o600)
+            os.replace(folder / "half.json", folder / _NEWEST)
+        for other in folder.iterdir():
+            if other.is_dir() and other.name != named:
+                shutil.rmtree(other)
+    except OSError as error:
+        raise Problem(
+            f"The copy of the champion could not be written to {folder} ({error.strerror}): free the disk or correct its permissions, and run again."
+        ) from error
+
+
+def _kept(folder: Path, silence: NoAnswer) -> Champion:
+    """The copy, if it is whole."""
+    try:
+        told = json.loads((folder / _NEWEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Problem(f"{silence} There is no copy of a champion on this machine to go on with.") from silence
+    except (OSError, ValueError) as error:
+        raise Problem(f"{silence} The copy of the champion in {folder} cannot be read ({type(error).__name__}).") from silence
+    place = folder / f"{told['version']}.{told['seal']}"
+    if seal_of(place) != told["seal"]:
+        raise Problem(f"{silence} The copy of the champion in {place} is not what was kept: somebody changed it, so it scores nobody.") from silence
+    said = (
+        f"The tracking server does not answer: this night was scored by the copy of version {told['version']} kept on this machine since "
+        f"{told['since'][:10]}, whose files are as they were. A newer champion, if there is one, is not known here."
+    )
+    return Champion(told["version"], told["run_id"], Scorer.load(place), told["metrics"], said)
