@@ -206,7 +206,7 @@ VALUES: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "instant": (pa.timestamp("us"), st.datetimes()),
     "instant in ns": (pa.timestamp("ns"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),
     "instant of a zone": (pa.timestamp("us", "Asia/Kolkata"), st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))),
-    "any instant": (pa.timestamp("s"), st.integers(-_BIG, _BIG)),
+    "any instant": (pa.timestamp("us"), st.integers(-_BIG, _BIG)),
     "day": (pa.date32(), st.dates(date(1, 1, 1))),
     "time": (pa.time64("us"), st.times()),
     "bytes": (pa.binary(), st.binary(max_size=8)),

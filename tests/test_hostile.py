@@ -23,10 +23,13 @@ from xlsx import formulas_of, sheets_of
 
 from features.problem import Problem
 from pipelines.company import open_company
+from pipelines.crm.dynamics import DynamicsTarget
 from pipelines.crm.load import load
 from pipelines.crm.mapping import quoted
+from pipelines.crm.salesforcetarget import SalesforceTarget
 from pipelines.crm.simulator import simulate
 from pipelines.crm.tables import open_source
+from pipelines.crm.writeback import Update
 from pipelines.delivery.mail import line
 from pipelines.delivery.sheet import inert
 from pipelines.delivery.workbook import cell
@@ -39,6 +42,8 @@ from pipelines.story import tell
 from pipelines.train import train
 from pipelines.warehouse import Warehouse
 from pipelines.writeback import updates_of
+from tests.pipelines.crm.vendors.dynamics import SECRET, DynamicsVendor
+from tests.pipelines.crm.vendors.loopback import serving
 
 pytestmark = pytest.mark.xdist_group("hostile")
 Typed = Callable[..., tuple[int, str, str]]
@@ -195,6 +200,16 @@ def test_mlflow_keeps_the_model_and_its_run(spoiled: Spoiled) -> None:
     assert max(map(len, [*run.data.params.values(), *run.data.tags.values()])) <= 6_000
     fields = {attribute.name for attribute in champion.scorer.plan.attributes}
     assert len(fields & {f"{name}{at}" for at, name in enumerate(SHORT.values())}) >= 5
+
+
+def test_a_crm_is_told_every_name_as_it_stands() -> None:
+    updates = [Update(f"{name}1", 40, "B", at, name, NOW, 0.4, None) for at, name in enumerate(SHORT.values(), start=1)]
+    vendor = DynamicsVendor()
+    with serving(vendor):
+        assert DynamicsTarget(vendor.url, f"{vendor.url}/token", "app", SECRET).write(updates) == []
+    assert sorted(vendor.scores) == sorted((update.lead_id, "lead") for update in updates)
+    # Salesforce gives its records ids of its own, and none of these is one.
+    assert [refused.lead_id for refused in SalesforceTarget(None).write(updates)] == [update.lead_id for update in updates]  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from benchmarks.malformed import KINDS, RIGHT, TABLES, Input, attempt, configure
 
 # However busy the machine is: what takes longer hangs.
 _PATIENCE = 60
-_EXAMPLES = {"bytes of a CSV": 80, "cells of a CSV": 80, "a Parquet file": 60, "leadscore.toml": 150, "scored": 8}
+_EXAMPLES = {"bytes of a CSV": 60, "cells of a CSV": 60, "a Parquet file": 50, "leadscore.toml": 150, "scored": 6}
 
 
 @pytest.mark.parametrize("kind", KINDS)
