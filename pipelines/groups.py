@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import ibis
 import pandas as pd
 
+from features.personal import protected
 from features.plan import Attribute, Plan
 from features.population import population
 from features.problem import Problem
@@ -57,6 +58,12 @@ def protected_attributes(company: Company) -> tuple[Attribute, ...]:
             "in leadscore.toml, or take it out of `ignore` and run `leadscore extract`."
         )
     return tuple(attribute for attribute in company.attributes if attribute.name in names)
+
+
+def unlearnable(company: Company) -> frozenset[Attribute]:
+    """The fields that no model may see: those that [training] protected names, and those whose name says that a law protects them, unless allowed."""
+    allowed = company.settings.training.allow
+    return frozenset(protected_attributes(company)) | {a for a in company.attributes if protected(a.name) and a.name not in allowed}
 
 
 def protected_of(company: Company, judged: Judged) -> pd.DataFrame:

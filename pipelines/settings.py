@@ -19,6 +19,7 @@ from features.timeline import Timeline
 from pipelines.deliveryrules import Delivery
 from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
+from pipelines.peoplerules import PeopleRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words, looked_up
 from pipelines.writebackrules import Writeback
 
@@ -202,6 +203,7 @@ class Settings(Section):
     list: ListRules = ListRules()
     delivery: Delivery = Delivery()
     writeback: Writeback = Writeback()
+    people: PeopleRules = PeopleRules()
     home: Path = Path(".leadscore")
     warehouse: str = ""
     tracking: str = ""

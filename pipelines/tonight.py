@@ -22,12 +22,12 @@ _LINES = 8
 _BLANK = {"name": "", "company": "", "team": "", "territory": "", "source": ""}
 
 
-def tonight(company: Company, champion: Champion, night: datetime) -> Night:
+def tonight(company: Company, champion: Champion | None, night: datetime) -> Night:
     """A night of the ledger as a page, a sheet and a letter tell it.
 
     Parameters
     ----------
-    champion : by which the night was scored.
+    champion : by which the night was scored; None: it is no longer kept.
     """
     settings, outcome = company.settings, company.settings.chosen
     leads = named(company, company.warehouse.read_night(night, outcome))
@@ -109,8 +109,10 @@ def _resting(leads: pd.DataFrame) -> tuple[str, ...]:
     return (f"Left out of the calls today: {'; '.join(said)}.",) if said else ()
 
 
-def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
+def _belief(company: Company, champion: Champion | None) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
+    if champion is None:
+        return ("The model that scored this night is no longer kept, so that nothing is said of how far to believe it.",)
     settings, scorer = company.settings, champion.scorer
     if scorer.caveat:
         return (*caveat(champion), f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).")

@@ -12,10 +12,12 @@ import ibis
 import pyarrow as pa
 
 from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, Rule, lead_rules, refusals, rules
+from features.personal import CONTACT, identifying, protected
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, Reject
 from pipelines.crm.lag import Lag, advice, measured
 from pipelines.crm.mapping import Mapping, literal, quoted
+from pipelines.erased import REASON, Erased
 from pipelines.settings import Settings, TableName
 from pipelines.warehouse import Warehouse
 
@@ -126,6 +128,7 @@ class _Table:
         self.spec = settings.source.tables[name]
         self.mapping = Mapping(name, self.spec, tuple(source.columns(self.spec.table)), settings.company.time_zone)
         self.raw = warehouse.raw
+        self.erased = Erased(warehouse)
         self.lag: Lag | None = None
 
     def load(self) -> tuple[Loaded, list[str]]:
@@ -158,8 +161,9 @@ class _Table:
             self.raw.execute("DELETE FROM quarantine WHERE table_name = ?", [self.name])
 
     def _believe(self, rows_in: int, refused: int) -> None:
-        """A table of which too much is refused was misread: what is left of it is no table of the company's."""
+        """A table of which too much is refused was misread: what is left of it is no table of the company's. Who was erased is no mistake of it."""
         limit = self.settings.source.refusal_limit
+        refused -= int(self.raw.execute("SELECT count(*) FROM refused WHERE reason = ?", [REASON]).fetchall()[0][0])
         if refused < _FEW or refused <= rows_in * limit:
             return
         raise Problem(
@@ -218,9 +222,13 @@ class _Table:
         refused = refusals(mapped, rules(self.name, texts, self.now) + beside_lead)
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb', pretty=False)}")
         for reject in rejects:
-            self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, reject.value, reject.reason])
+            value = None if self.erased.is_named(reject.value) else reject.value
+            self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, value, reject.reason])
+        # Last, and before any other reason: that one would tell whose row it is.
+        self.erased.refuse(self.name)
         self.raw.execute("DELETE FROM quarantine WHERE table_name = ? AND extracted_at IS NULL", [self.name])
-        self.raw.execute(f'INSERT INTO quarantine SELECT NULL, {literal(self.name)}, row, "column", value, reason FROM refused ORDER BY row')
+        row = f"CASE WHEN reason <> {literal(REASON)} THEN row END"
+        self.raw.execute(f'INSERT INTO quarantine SELECT NULL, {literal(self.name)}, {row}, "column", value, reason FROM refused ORDER BY row')
 
     def _keep(self) -> None:
         """Of the rows that were not refused, the newest of each key."""
@@ -284,11 +292,12 @@ def _drop_missing(warehouse: Warehouse, tables: list[TableName]) -> None:
 
 
 def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[TableName]) -> list[str]:
-    """Decide the kind of each attribute and how its past is known, and keep both."""
+    """Decide the kind of each attribute and how its past is known, and keep both; who somebody is is nothing to learn from."""
     history = set()
     if warehouse.has("lead_changes"):
         history = {field for (field,) in warehouse.raw.execute("SELECT DISTINCT field FROM lead_changes").fetchall()}
     found: list[tuple[str, str, str, str]] = []
+    personal: list[str] = []
     for origin in ("leads", "accounts", "deals"):
         if origin not in tables:
             continue
@@ -298,12 +307,34 @@ def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[
         ).fetchall():
             if column not in SCHEMAS[origin]:
                 known = "history" if origin == "leads" and column in history else "creation" if column in fixed else "today"
-                found.append((origin, column, _kind(warehouse, origin, column, kind, known), known))
+                kind = _kind(warehouse, origin, column, kind, known)
+                if _says_who(warehouse, origin, column, kind):
+                    personal.append(f"{origin}.{column}")
+                else:
+                    found.append((origin, column, kind, known))
     warehouse.raw.execute("DELETE FROM attributes")
     for row in found:
         warehouse.raw.execute("INSERT INTO attributes VALUES (?, ?, ?, ?)", list(row))
     today = [f"{origin}.{name}" for origin, name, _, known in found if known == "today"]
-    return [f"Only today's value is known of {', '.join(today)}: each must pass the leakage screen before it is used."] if today else []
+    guarded = [f"{origin}.{name}" for origin, name, _, _ in found if protected(name) and name not in settings.training.allow]
+    return [
+        *([f"{', '.join(personal)}: names, addresses and numbers of people are never learned from."] if personal else []),
+        *([f"{', '.join(guarded)}: protected, and not learned from unless [training] allow names it."] if guarded else []),
+        *([f"Only today's value is known of {', '.join(today)}: each must pass the leakage screen before it is used."] if today else []),
+    ]
+
+
+def _says_who(warehouse: Warehouse, origin: str, column: str, kind: str) -> bool:
+    """Whether an attribute is a name, an address or a number of people: by its own name, or because half of its values can be written or called."""
+    if kind == "flag":
+        return False
+    if identifying(column):
+        return True
+    name = quoted(column)
+    reached, filled = warehouse.raw.execute(
+        f"SELECT count(*) FILTER (regexp_full_match(CAST({name} AS VARCHAR), ?)), count({name}) FROM {origin}", [CONTACT]
+    ).fetchall()[0]
+    return bool(filled and reached * 2 >= filled)
 
 
 def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known: str) -> str:

@@ -48,6 +48,21 @@ def publish_folder(target: Path, files: Mapping[str, bytes]) -> Path:
     return target
 
 
+def withdraw_folder(target: Path) -> None:
+    """Take a folder down that was published, with all that was kept for it.
+
+    Raises
+    ------
+    Problem : it cannot be removed.
+    """
+    kept = target.parent / KEPT
+    try:
+        for old in (target, *kept.glob(f"{target.name}.*")):
+            _sweep(old)
+    except OSError as error:
+        raise Problem(f"The list {target} could not be taken down ({error.strerror}): correct its permissions, and run again.") from error
+
+
 def _digest(files: Mapping[str, bytes]) -> str:
     each = (f"{name} {sha256(content).hexdigest()}" for name, content in sorted(files.items()))
     return sha256("\n".join(each).encode()).hexdigest()[:16]
