@@ -13,8 +13,8 @@ _PROTECTED = (
     r"(.* )?(gender|sex|geschlecht|sexe|sexo|religion|konfession|ethnicity|ethnic (group|origin)|race|nationality|nationalität|disability"
     r"|marital status|familienstand|sexual orientation|political (views?|opinions?|party)|trade union|pregnan(t|cy))"
 )
-# Of an e-mail address, or of a telephone number as it is written to be called from anywhere.
-CONTACT = r"\s*([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)\d[\d\s()/.-]{5,})\s*"
+# An e-mail address, or a telephone number as it is written to be called from anywhere, or from within the country.
+CONTACT = r"\s*([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)\d[\d\s()/.-]{5,}|0\d{8,})\s*"
 _FEWEST_DIGITS = 9
 _SHARED = 3
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import duckdb
 import ibis
 import pyarrow as pa
 
@@ -256,13 +257,13 @@ class _Table:
         self.raw.execute(f"CREATE OR REPLACE TABLE {self.name} AS SELECT * FROM ({typed}) ORDER BY {order}")
 
     def _typed(self, table: str) -> str:
-        """Attributes of which every value is a number become numbers; once a text, always a text."""
+        """Attributes of which every value is a number become numbers, unless they are called by telephone; once a text, always a text."""
         parts = []
         for column in self.mapping.attributes:
             name = quoted(column)
             number = self.mapping.number(name)
             numeric, filled = self.raw.execute(f"SELECT count({number}), count({name}) FROM {table}").fetchall()[0]
-            if filled and numeric == filled and not self._was_text(column):
+            if filled and numeric == filled and not self._was_text(column) and not _reached(self.raw, table, name):
                 parts.append(f"CASE WHEN isfinite({number}) THEN {number} END AS {name}")
         replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
         return f"SELECT * {replaced} FROM {table}"
@@ -326,15 +327,13 @@ def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[
 
 def _says_who(warehouse: Warehouse, origin: str, column: str, kind: str) -> bool:
     """Whether an attribute is a name, an address or a number of people: by its own name, or because half of its values can be written or called."""
-    if kind == "flag":
-        return False
-    if identifying(column):
-        return True
-    name = quoted(column)
-    reached, filled = warehouse.raw.execute(
-        f"SELECT count(*) FILTER (regexp_full_match(CAST({name} AS VARCHAR), ?)), count({name}) FROM {origin}", [CONTACT]
-    ).fetchall()[0]
-    return bool(filled and reached * 2 >= filled)
+    return kind != "flag" and (identifying(column) or _reached(warehouse.raw, origin, quoted(column)))
+
+
+def _reached(raw: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
+    """Whether half of a column's values are addresses or telephone numbers."""
+    among = f"SELECT count(*) FILTER (regexp_full_match(CAST({column} AS VARCHAR), ?)) * 2 >= count({column}) AND count({column}) > 0 FROM {table}"
+    return bool(raw.execute(among, [CONTACT]).fetchall()[0][0])
 
 
 def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known: str) -> str:
