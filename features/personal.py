@@ -6,12 +6,13 @@ import re
 
 FIRST, LAST = r"(first|given) ?name|vorname|prénom", r"(last|family|sur) ?name|nachname|nom de famille|apellidos?"
 _WHO = (
-    rf"{FIRST}|{LAST}|((contact|lead|person|full|middle|display|user|account|deal|company) )?name|salutation|anrede|birth.*|geburt.*"
+    rf"{FIRST}|{LAST}|((contact|lead|person|full|middle|display|user|account|deal|company) )?name"
     r"|.*(phone|mobile|telefon|fax)( .*)?|(street|postal|home|mailing)? ?address( .*)?|(.* )?e ?mail( address)?"
 )
 _PROTECTED = (
-    r"(.* )?(gender|sex|geschlecht|sexe|sexo|religion|konfession|ethnicity|ethnic (group|origin)|race|nationality|nationalität|disability"
-    r"|marital status|familienstand|sexual orientation|political (views?|opinions?|party)|trade union|pregnan(t|cy))"
+    r"salutation|anrede|birth.*|geburt.*|(.* )?(gender|sex|geschlecht|sexe|sexo|religion|konfession|ethnicity|ethnic (group|origin)|race"
+    r"|nationality|nationalität|disability|marital status|familienstand|sexual orientation|political (views?|opinions?|party)|trade union"
+    r"|pregnan(t|cy))"
 )
 # An e-mail address, or a telephone number as it is written to be called from anywhere, or from within the country.
 CONTACT = r"\s*([^@\s]+@[^@\s]+\.[^@\s]+|(\+|00)\d[\d\s()/.-]{5,}|0\d{8,})\s*"

@@ -17,11 +17,11 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 
 from features.personal import identifying
 from features.problem import Problem
-from models.registry import Champion
-from pipelines.company import company_of
+from pipelines.company import Company, company_of
 from pipelines.crm.mapping import literal, quoted
 from pipelines.delivery.folder import withdraw_folder
 from pipelines.delivery.lists import publish_lists
@@ -222,31 +222,33 @@ def _nights(warehouse: Warehouse, ids: Collection[str]) -> list[tuple[str, datet
 
 def _rewrite_nights(settings: Settings, warehouse: Warehouse, nights: list[tuple[str, datetime]]) -> int:
     """Write the lists of some nights anew from what is left of the ledger; how many there were."""
-    extracted_at, outcomes = warehouse.extracted_at(), {one.chosen: one for one in settings.each_outcome()}
+    written = 0
     with step("Writing the lists anew"):
-        written = 0
         for outcome in sorted({outcome for outcome, _ in nights}):
-            chosen = outcomes.get(outcome, settings.model_copy(update={"chosen": outcome}))
-            shown = [night for name, night in nights if name == outcome and (chosen.lists_folder / str(chosen.timeline.day(night))).exists()]
+            chosen = settings.model_copy(update={"chosen": outcome})
+            folders = {night: chosen.lists_folder / str(settings.timeline.day(night)) for name, night in nights if name == outcome}
+            shown = {night: folder for night, folder in folders.items() if folder.exists()}
+            company = _seen_as(settings, warehouse, outcome) if shown else None
+            for night, folder in shown.items():
+                _rewrite_night(company, warehouse.read_night(night, outcome), night, folder)
             written += len(shown)
-            for night in shown:
-                _rewrite_night(chosen, warehouse, night, outcome in outcomes and extracted_at is not None)
     return written
 
 
-def _rewrite_night(settings: Settings, warehouse: Warehouse, night: datetime, configured: bool) -> None:
-    """One night anew, whoever scored it; taken down where it cannot be told any more."""
-    folder, left = settings.lists_folder / str(settings.timeline.day(night)), warehouse.read_night(night, settings.chosen)
-    if not configured or left.empty:
-        withdraw_folder(folder)
-        return
+def _seen_as(settings: Settings, warehouse: Warehouse, outcome: str) -> Company | None:
+    """The company as an outcome sees it; None where the outcome is configured no more, or its accounts are gone with the last of their leads."""
     try:
-        company = company_of(settings, warehouse).of_population()
+        return company_of(settings.each_outcome(outcome)[0], warehouse).of_population()
     except Problem:
-        # Its accounts are gone with the last of their leads.
+        return None
+
+
+def _rewrite_night(company: Company | None, left: pd.DataFrame, night: datetime, folder: Path) -> None:
+    """One night anew, whoever scored it; taken down where it cannot be told any more."""
+    if company is None or left.empty:
         withdraw_folder(folder)
         return
-    champion: Champion | None = registry_of(settings).version_or_none(str(left["model_version"].iloc[0]))
+    champion = registry_of(company.settings).version_or_none(str(left["model_version"].iloc[0]))
     publish_lists(folder, tonight(company, champion, night))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ibis
 import pandas as pd
 
-from features.personal import protected
+from features.personal import identifying, protected
 from features.plan import Attribute, Plan
 from features.population import population
 from features.problem import Problem
@@ -60,10 +60,11 @@ def protected_attributes(company: Company) -> tuple[Attribute, ...]:
     return tuple(attribute for attribute in company.attributes if attribute.name in names)
 
 
-def unlearnable(company: Company) -> frozenset[Attribute]:
-    """The fields that no model may see: those that [training] protected names, and those whose name says that a law protects them, unless allowed."""
-    allowed = company.settings.training.allow
-    return frozenset(protected_attributes(company)) | {a for a in company.attributes if protected(a.name) and a.name not in allowed}
+def may_learn(company: Company, attribute: Attribute) -> bool:
+    """Whether a model may see a field: not one that says who somebody is, that [training] protects, or that a law does and nobody allowed."""
+    training, name = company.settings.training, attribute.name
+    guarded = name in training.protected or (protected(name) and name not in training.allow)
+    return not guarded and (attribute.kind == "flag" or not identifying(name))
 
 
 def protected_of(company: Company, judged: Judged) -> pd.DataFrame:

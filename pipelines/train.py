@@ -35,7 +35,7 @@ from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
-from pipelines.groups import groups_of, protected_of, unlearnable
+from pipelines.groups import groups_of, may_learn, protected_attributes, protected_of
 from pipelines.monotone import monotone_of
 from pipelines.progress import step
 from pipelines.registry import registry_of
@@ -83,8 +83,9 @@ def train_outcome(company: Company, past: bool) -> Report:
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    unlearned = unlearnable(company)
-    learnable = tuple(attribute for attribute in company.attributes if attribute not in unlearned)
+    # A name that is no field would protect nobody: it is refused here.
+    protected_attributes(company)
+    learnable = tuple(attribute for attribute in company.attributes if may_learn(company, attribute))
     plan = examples.plan_from(company.crm, settings.timeline, learnable, settings.outcome.closed_statuses, outcome=settings.outcome.rule)
     past = company.past_nights()
     nights = company.nights(*past)

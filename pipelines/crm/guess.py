@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.personal import FIRST, LAST, identifying, words
+from features.personal import FIRST, LAST, identifying, protected, words
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, nameless, tell_apart
 from pipelines.crm.dateformats import chosen, fitting
@@ -184,12 +184,12 @@ def _described(canonical: str, name: str, sample: pd.DataFrame) -> Draft:
 
 
 def _name(draft: Draft, matched: Mapping[str, str], sample: pd.DataFrame) -> None:
-    """What a person is called: one column or two, and never a field to learn from."""
+    """What a person is called: one column or two, and never a field to learn from; neither is what a law protects."""
     parts = [next((c for c in sample.columns if re.fullmatch(pattern, words(c))), None) for pattern in (FIRST, LAST)]
     if "name" not in matched and all(parts):
         draft.columns["name"] = (str(parts[0]), str(parts[1]))
     used = {*matched.values(), *(parts if "name" not in matched else ())}
-    draft.personal = tuple(c for c in sample.columns if c not in used and identifying(c))
+    draft.personal = tuple(c for c in sample.columns if c not in used and (identifying(c) or protected(c)))
 
 
 def _read_amounts(draft: Draft, column: str, values: pd.Series) -> None:

@@ -6,15 +6,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import duckdb
 import ibis
 import pyarrow as pa
 
 from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, Rule, lead_rules, refusals, rules
-from features.personal import CONTACT, identifying, protected
 from features.problem import Problem
+from pipelines.crm.attributes import reached, remember_attributes
 from pipelines.crm.base import CrmSource, Reject
 from pipelines.crm.lag import Lag, advice, measured
 from pipelines.crm.mapping import Mapping, literal, quoted
@@ -23,7 +21,6 @@ from pipelines.settings import Settings, TableName
 from pipelines.warehouse import Warehouse
 
 ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "activities", "deals")
-_MANY = 50
 # Under so many refused rows a share of them proves nothing.
 _FEW = 20
 _LOOKED_AT, _USUAL = 5_000, 0.1
@@ -79,7 +76,7 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
             notices += said
         notices += _lag_advice(settings, lags)
         _drop_missing(warehouse, tables)
-        notices += _remember_attributes(settings, warehouse, tables)
+        notices += remember_attributes(settings, warehouse, tables)
         extracted_at = _complete_until(settings, warehouse, now)
         warehouse.raw.execute("DELETE FROM extracts WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("DELETE FROM quarantine WHERE extracted_at = ?", [extracted_at])
@@ -263,7 +260,7 @@ class _Table:
             name = quoted(column)
             number = self.mapping.number(name)
             numeric, filled = self.raw.execute(f"SELECT count({number}), count({name}) FROM {table}").fetchall()[0]
-            if filled and numeric == filled and not self._was_text(column) and not _reached(self.raw, table, name):
+            if filled and numeric == filled and not self._was_text(column) and not reached(self.raw, table, name):
                 parts.append(f"CASE WHEN isfinite({number}) THEN {number} END AS {name}")
         replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
         return f"SELECT * {replaced} FROM {table}"
@@ -290,62 +287,6 @@ def _drop_missing(warehouse: Warehouse, tables: list[TableName]) -> None:
     for name in ORDER:
         if name not in tables:
             warehouse.raw.execute(f"DROP TABLE IF EXISTS {name}")
-
-
-def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[TableName]) -> list[str]:
-    """Decide the kind of each attribute and how its past is known, and keep both; who somebody is is nothing to learn from."""
-    history = set()
-    if warehouse.has("lead_changes"):
-        history = {field for (field,) in warehouse.raw.execute("SELECT DISTINCT field FROM lead_changes").fetchall()}
-    found: list[tuple[str, str, str, str]] = []
-    personal: list[str] = []
-    for origin in ("leads", "accounts", "deals"):
-        if origin not in tables:
-            continue
-        fixed = settings.source.tables[origin].fixed_at_creation
-        for column, kind in warehouse.raw.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [origin]
-        ).fetchall():
-            if column not in SCHEMAS[origin]:
-                known = "history" if origin == "leads" and column in history else "creation" if column in fixed else "today"
-                kind = _kind(warehouse, origin, column, kind, known)
-                if _says_who(warehouse, origin, column, kind):
-                    personal.append(f"{origin}.{column}")
-                else:
-                    found.append((origin, column, kind, known))
-    warehouse.raw.execute("DELETE FROM attributes")
-    for row in found:
-        warehouse.raw.execute("INSERT INTO attributes VALUES (?, ?, ?, ?)", list(row))
-    today = [f"{origin}.{name}" for origin, name, _, known in found if known == "today"]
-    guarded = [f"{origin}.{name}" for origin, name, _, _ in found if protected(name) and name not in settings.training.allow]
-    return [
-        *([f"{', '.join(personal)}: names, addresses and numbers of people are never learned from."] if personal else []),
-        *([f"{', '.join(guarded)}: protected, and not learned from unless [training] allow names it."] if guarded else []),
-        *([f"Only today's value is known of {', '.join(today)}: each must pass the leakage screen before it is used."] if today else []),
-    ]
-
-
-def _says_who(warehouse: Warehouse, origin: str, column: str, kind: str) -> bool:
-    """Whether an attribute is a name, an address or a number of people: by its own name, or because half of its values can be written or called."""
-    return kind != "flag" and (identifying(column) or _reached(warehouse.raw, origin, quoted(column)))
-
-
-def _reached(raw: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
-    """Whether half of a column's values are addresses or telephone numbers."""
-    among = f"SELECT count(*) FILTER (regexp_full_match(CAST({column} AS VARCHAR), ?)) * 2 >= count({column}) AND count({column}) > 0 FROM {table}"
-    return bool(raw.execute(among, [CONTACT]).fetchall()[0][0])
-
-
-def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known: str) -> str:
-    if data_type == "DOUBLE" and known != "history":
-        return "number"
-    name = quoted(column)
-    values: list[Any] = warehouse.raw.execute(
-        f"SELECT DISTINCT lower(CAST({name} AS VARCHAR)) FROM {origin} WHERE {name} IS NOT NULL LIMIT {_MANY + 1}"
-    ).fetchall()
-    if values and {value for (value,) in values} <= {"true", "false"}:
-        return "flag"
-    return "category" if len(values) <= _MANY else "text"
 
 
 def _complete_until(settings: Settings, warehouse: Warehouse, now: datetime) -> datetime:

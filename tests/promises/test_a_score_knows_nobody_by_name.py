@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 from canaries import NAME, NUMBER, found, plant, searched
 from conftest import MadeUp
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from prefect.settings import get_current_settings
 
 from pipelines.settings import read_settings
 
@@ -27,7 +31,7 @@ def test_whatever_is_planted_nothing_but_warehouse_and_lists_says_who_anybody_is
     save = Figure.savefig
 
     def saved(figure: Figure, *place: Any, **how: Any) -> None:
-        drawn.extend(text.get_text() for text in figure.findobj(Text))  # type: ignore[attr-defined]
+        drawn.extend(text.get_text() for text in figure.findobj(Text))
         save(figure, *place, **how)
 
     monkeypatch.setattr(Figure, "savefig", saved)
@@ -57,17 +61,12 @@ def test_whatever_is_planted_nothing_but_warehouse_and_lists_says_who_anybody_is
 
 def _prefect_home() -> Path:
     """Where Prefect keeps runs, their parameters, logs and artifacts."""
-    from prefect.settings import get_current_settings
-
-    return Path(str(get_current_settings().server.database.connection_url.get_secret_value()).partition("///")[2]).parent
+    url = get_current_settings().server.database.connection_url
+    assert url is not None
+    return Path(url.get_secret_value().partition("///")[2]).parent
 
 
 def test_the_search_finds_what_is_there_however_it_is_packed(tmp_path: Path) -> None:
-    import gzip
-    import zipfile
-
-    import pandas as pd
-
     (tmp_path / "wide.txt").write_bytes(f"Eva {NAME.upper()}".encode("utf-16"))
     (tmp_path / "packed.gz").write_bytes(gzip.compress(f"call {NUMBER}".encode()))
     with zipfile.ZipFile(tmp_path / "packed.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
