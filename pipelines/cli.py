@@ -222,6 +222,8 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Print one lead's story: what was known, what it counted for, and its past scores."""
+    if for_the_person and (as_of or outcome != "default"):
+        raise typer.BadParameter("A person is told of tonight and of every outcome: leave out --as-of and --outcome.")
     settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     if for_the_person:

@@ -122,7 +122,7 @@ def _copy(company: Company, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
     kept: dict[str, list[dict[str, Any]]] = {}
     for table, clock in {"leads": "lead_id", **_CRM, **_OURS}.items():
         if company.warehouse.has(table):
-            rows = company.warehouse.raw.execute(f"SELECT * FROM {table} WHERE list_contains(?, lead_id) ORDER BY {clock}", [ids]).df()
+            rows = company.warehouse.raw.execute(f"SELECT * FROM {table} WHERE lead_id IN (SELECT unnest(?)) ORDER BY {clock}", [ids]).df()
             if len(rows):
                 told = rows.astype(object).where(rows.notna(), None)
                 kept[table] = [{name: str(value) if isinstance(value, pd.Timestamp) else value for name, value in row.items()} for row in _rows(told)]

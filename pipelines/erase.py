@@ -122,13 +122,13 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
     because : why; never who.
     """
     gone, columns = Gone(), _columns(warehouse)
-    accounts = _accounts(warehouse, ids, columns)
+    accounts = _accounts(warehouse, columns, ids)
     nights = _nights(warehouse, [*ids, *accounts])
     said = _said(warehouse, ids, columns)
     for table in (table for table in _CRM if table in columns):
         gone.rows[table] = _delete(warehouse, table, ids)
     # The score of an account with nobody left in it is all about those who were.
-    alone = accounts - _accounts(warehouse, None, columns)
+    alone = accounts - _accounts(warehouse, columns)
     for table in _SCORED:
         gone.rows[table] = _delete(warehouse, table, [*ids, *alone])
     gone.rows["quarantine"] = _unquote(warehouse, said)
@@ -178,22 +178,20 @@ def _columns(warehouse: Warehouse) -> dict[str, list[str]]:
 
 
 def _count(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:
-    return int(warehouse.raw.execute(f"SELECT count(*) FROM {table} WHERE list_contains(?, lead_id)", [list(ids)]).fetchall()[0][0])
+    return int(warehouse.raw.execute(f"SELECT count(*) FROM {table} WHERE lead_id IN (SELECT unnest(?))", [list(ids)]).fetchall()[0][0])
 
 
 def _delete(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:
-    return int(warehouse.raw.execute(f"DELETE FROM {table} WHERE list_contains(?, lead_id)", [list(ids)]).fetchall()[0][0])
+    return int(warehouse.raw.execute(f"DELETE FROM {table} WHERE lead_id IN (SELECT unnest(?))", [list(ids)]).fetchall()[0][0])
 
 
-def _accounts(warehouse: Warehouse, ids: Collection[str] | None, columns: dict[str, list[str]]) -> set[str]:
-    """Under which ids accounts of some leads, or of all, may be scored."""
+def _accounts(warehouse: Warehouse, columns: dict[str, list[str]], ids: Collection[str] | None = None) -> set[str]:
+    """Under which ids the accounts of some leads, or of all, may be scored."""
     if "account_id" not in columns.get("leads", ()):
         return set()
-    found = warehouse.raw.execute(
-        "SELECT DISTINCT account_id FROM leads WHERE account_id IS NOT NULL AND ($1 IS NULL OR list_contains($1, lead_id))",
-        [None if ids is None else list(ids)],
-    ).fetchall()
-    return {name for (one,) in found for name in (str(one), f"account {one}")}
+    theirs = "SELECT DISTINCT account_id FROM leads WHERE account_id IS NOT NULL"
+    some = warehouse.raw.execute(theirs) if ids is None else warehouse.raw.execute(f"{theirs} AND lead_id IN (SELECT unnest(?))", [list(ids)])
+    return {name for (one,) in some.fetchall() for name in (str(one), f"account {one}")}
 
 
 def _said(warehouse: Warehouse, ids: Collection[str], columns: dict[str, list[str]]) -> list[str]:
@@ -201,7 +199,9 @@ def _said(warehouse: Warehouse, ids: Collection[str], columns: dict[str, list[st
     texts = [column for column in columns.get("leads", ()) if identifying(column)]
     said = set(ids)
     for column in texts:
-        rows = warehouse.raw.execute(f"SELECT CAST({quoted(column)} AS VARCHAR) FROM leads WHERE list_contains(?, lead_id)", [list(ids)]).fetchall()
+        rows = warehouse.raw.execute(
+            f"SELECT CAST({quoted(column)} AS VARCHAR) FROM leads WHERE lead_id IN (SELECT unnest(?))", [list(ids)]
+        ).fetchall()
         said |= {value.strip() for (value,) in rows if value and len(value.strip()) >= _SHORTEST}
     return sorted(said)
 
@@ -211,13 +211,17 @@ def _unquote(warehouse: Warehouse, said: list[str]) -> int:
     deleted = 0
     for text in said:
         deleted += warehouse.raw.execute(
-            r"DELETE FROM quarantine WHERE regexp_matches(value, '(^|\W)' || regexp_escape(?) || '(\W|$)', 'i')", [text]
+            r"DELETE FROM quarantine WHERE contains(lower(value), lower($1))"
+            r" AND regexp_matches(value, '(^|\W)' || regexp_escape($1) || '(\W|$)', 'i')",
+            [text],
         ).fetchall()[0][0]
     return deleted
 
 
 def _nights(warehouse: Warehouse, ids: Collection[str]) -> list[tuple[str, datetime]]:
-    return warehouse.raw.execute("SELECT DISTINCT outcome, as_of FROM ledger WHERE list_contains(?, lead_id) ORDER BY ALL", [list(ids)]).fetchall()
+    return warehouse.raw.execute(
+        "SELECT DISTINCT outcome, as_of FROM ledger WHERE lead_id IN (SELECT unnest(?)) ORDER BY ALL", [list(ids)]
+    ).fetchall()
 
 
 def _rewrite_nights(settings: Settings, warehouse: Warehouse, nights: list[tuple[str, datetime]]) -> int:

@@ -29,8 +29,11 @@ class Erased:
         """Never take rows of these leads again."""
         if not self._salt():
             self.raw.execute("INSERT INTO erased_salt VALUES (?)", [secrets.token_hex(32)])
-        digests = [[self._digest(one)] for one in sorted(ids)]
-        self.raw.executemany("INSERT INTO erased SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM erased WHERE digest = $1)", digests)
+        self.raw.execute(
+            "INSERT INTO erased SELECT DISTINCT sha256($1 || one) FROM (SELECT unnest($2) AS one)"
+            " WHERE sha256($1 || one) NOT IN (SELECT digest FROM erased)",
+            [self._salt(), sorted(ids)],
+        )
 
     def knows(self, lead_id: str) -> bool:
         """Whether a lead was erased."""

@@ -60,7 +60,7 @@ def silent(warehouse: Warehouse, since: datetime) -> list[str]:
     """The leads of people who gave no sign of life from an instant on; leads merged into one are one person."""
     there = {table: clocks for table, clocks in _CLOCKS.items() if warehouse.has(table)}
     signs = " UNION ALL ".join(f"SELECT lead_id, {clock} AS at FROM {table}" for table, clocks in there.items() for clock in clocks)
-    merges = warehouse.crm().leads.select("lead_id", "merged_into").dropna().execute()
+    merges = warehouse.crm().leads.select("lead_id", "merged_into").execute().dropna()
     warehouse.raw.register("merges", merges)
     try:
         found = warehouse.raw.execute(

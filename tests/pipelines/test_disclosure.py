@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+import learnable
+import numpy as np
 import pytest
 from conftest import MadeUp
 from reps import NIGHT, night, publish
 from stories import company_of
 
+from features.examples import features_of, plan_from
 from features.problem import Problem
+from models.rules import rules
+from models.run import Training
 from pipelines.company import open_company
 from pipelines.disclosure import disclose
+from pipelines.registry import registry_of
 from pipelines.settings import Settings, read_settings
 from pipelines.warehouse import Warehouse
 
@@ -104,3 +111,35 @@ def test_before_there_is_a_model_what_is_known_is_told_all_the_same(tmp_path: Pa
         "It is kept for 730 days after the last sign of life, and then erased.",
         "Scores and lists are kept for 90 days.",
     )
+
+
+def test_of_an_account_that_is_scored_each_of_its_people_is_told_the_score_of_the_account(tmp_path: Path) -> None:
+    tables = {"leads": {"table": "people.csv"}, "deals": {"table": "deals.csv"}}
+    outcome = {"kind": "renewal", "population": "accounts"}
+    settings = Settings(source={"tables": tables}, outcome=outcome, folder=tmp_path)  # type: ignore[arg-type]
+    came, won = NIGHT - timedelta(days=200), NIGHT - timedelta(days=50)
+    with Warehouse.open(settings.warehouse_url) as warehouse:
+        crm = company_of(
+            {
+                "leads": [{"lead_id": lead, "created_at": came, "account_id": "A1", "name": lead} for lead in ("Eva", "Ida")],
+                "accounts": [{"account_id": "A1"}],
+                "deals": [{"lead_id": "Eva", "created_at": came, "outcome": "won", "closed_at": won, "amount": 10.0}],
+            },
+            warehouse.ibis,
+        )
+        warehouse.raw.execute("INSERT INTO extracts (extracted_at, table_name) VALUES (?, 'leads')", [NIGHT])
+        plan = plan_from(crm, settings.timeline, outcome=settings.outcome.rule)
+    past, features, drawn = learnable.examples(leads=60, weeks=4), features_of(plan), np.random.default_rng(3)
+    past = past.assign(**{feature.name: drawn.normal(size=len(past)) for feature in features})
+    scorer, _ = rules(past, features, plan, NIGHT, 3, needed=100)
+    registry = registry_of(settings)
+    registry.conclude(registry.log(Training("train", {}, {}, {}, scorer, scorer.average())), True, ("the first",), NIGHT)
+    for lead in ("Eva", "Ida"):
+        (said,) = disclose(settings, lead).scores.values()
+        assert said[1] == "This is the score of the person's account, to which what this person did adds."
+        assert re.search(r"of 100 customers about which as much speaks, about \d+ renew within 90 days", said[3])
+
+
+def test_a_night_or_an_outcome_is_not_chosen_for_a_person(company: MadeUp, leadscore: Typed) -> None:
+    for choice in (("--as-of", "2025-08-01"), ("--outcome", "renewal")):
+        assert leadscore("explain", "L1", "--for-the-person", *choice, "--config", company.config)[0] == 2
