@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -100,7 +101,7 @@ def disclose(settings: Settings, lead: str) -> Disclosure:
         if not ids:
             raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
         copy = _copy(company, ids)
-        scores = {one.outcome.name: _score(replace(company, settings=one), ids, copy) for one in settings.each_outcome()}
+        scores = {one.outcome.name: _score(replace(company, settings=one), ids) for one in settings.each_outcome()}
         return Disclosure(settings.company.name, lead, company.extracted_at, tuple(_known(company, copy)), scores, _kept(settings), copy)
 
 
@@ -134,42 +135,48 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _known(company: Company, copy: dict[str, list[dict[str, Any]]]) -> list[dict[str, str]]:
-    """What is known, a line each: fields as they stand, every change, message and deal, other activity by kind, and what we made of it."""
-    told: list[dict[str, str]] = []
-    changed = {(row["lead_id"], row["field"], row["new_value"]): row["changed_at"] for row in copy.get("lead_changes", [])}
+    """What is known, a line each: what the company recorded, what happened, and what was made of it here."""
+    return [*_recorded(company, copy), *_happened(company, copy), *_made(company, copy)]
+
+
+def _recorded(company: Company, copy: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    """Every field as it stands, since its last change, and every change."""
+    changes = copy.get("lead_changes", [])
+    changed = {(row["lead_id"], row["field"], row["new_value"]): row["changed_at"] for row in changes}
     for row in copy.get("leads", []):
         for name, value in row.items():
             if value is not None and value != "":
                 since = changed.get((row["lead_id"], name, str(value))) or row.get("known_at") or row["created_at"]
-                told.append(_line(company, "leads", name, value, since))
-    for row in copy.get("lead_changes", []):
-        told.append(
-            _line(company, "lead_changes", f"{row['field']} was changed", f"{row['old_value'] or 'nothing'} to {row['new_value']}", row["changed_at"])
-        )
+                yield _line(company, "leads", name, value, since)
+    for row in changes:
+        moved = f"{row['old_value'] or 'nothing'} to {row['new_value']}"
+        yield _line(company, "lead_changes", f"{row['field']} was changed", moved, row["changed_at"])
+
+
+def _happened(company: Company, copy: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    """How often each kind of thing was done and by whom, every text, and every deal."""
     deeds: dict[str, list[dict[str, Any]]] = {}
     for row in copy.get("activities", []):
         by = {"in": " by the person", "out": " by the company"}.get(row["direction"] or "", "")
         deeds.setdefault(f"{row['kind']}{by}", []).append(row)
     for what, rows in deeds.items():
         often = "once" if len(rows) == 1 else f"{len(rows)} times, last on {rows[-1]['occurred_at'][:10]}"
-        told.append(_line(company, "activities", what, often, rows[0]["occurred_at"]))
-        told += [_line(company, "activities", f"{what}: its text", row["text"], row["occurred_at"]) for row in rows if row.get("text")]
+        yield _line(company, "activities", what, often, rows[0]["occurred_at"])
+        yield from (_line(company, "activities", f"{what}: its text", row["text"], row["occurred_at"]) for row in rows if row.get("text"))
     for row in copy.get("deals", []):
         fields = [f"{name} {value}" for name, value in row.items() if value is not None and name not in ("lead_id", "known_at", "created_at")]
-        told.append(_line(company, "deals", "deal", ", ".join(fields), row["created_at"]))
+        yield _line(company, "deals", "deal", ", ".join(fields), row["created_at"])
+
+
+def _made(company: Company, copy: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, str]]:
+    """What reps answered and decided, and of how many nights there are scores."""
     for row in copy.get("feedback", []):
-        told.append(_line(company, "feedback", "what came of a call", " ".join(filter(None, (row["feedback"], row["note"]))), row["as_of"]))
+        yield _line(company, "feedback", "what came of a call", " ".join(filter(None, (row["feedback"], row["note"]))), row["as_of"])
     for row in copy.get("decisions", []):
-        told.append(_line(company, "decisions", "moved on the list by hand", f"{row['because']} (until {row['until']})", row["given_at"]))
-    if nights := copy.get("ledger"):
-        told.append(
-            _line(
-                company, "ledger", "scores", f"nights: {len({row['as_of'] for row in nights})}, last {nights[-1]['as_of'][:10]}", nights[0]["as_of"]
-            )
-        )
-    if sent := copy.get("writebacks"):
-        told.append(_line(company, "writebacks", "scores handed to the CRM", f"rows: {len(sent)}", sent[0]["as_of"]))
-    return told
+        yield _line(company, "decisions", "moved on the list by hand", f"{row['because']} (until {row['until']})", row["given_at"])
+    for table, what in (("ledger", "scores"), ("writebacks", "scores handed to the CRM")):
+        if nights := sorted({str(row["as_of"]) for row in copy.get(table, [])}):
+            yield _line(company, table, what, f"nights: {len(nights)}, last {nights[-1][:10]}", nights[0])
 
 
 def _line(company: Company, table: str, what: str, value: Any, since: str) -> dict[str, str]:
@@ -179,21 +186,18 @@ def _line(company: Company, table: str, what: str, value: Any, since: str) -> di
     return {"what": what.replace("_", " "), "value": str(value), "from": place, "since": str(since)[:10]}
 
 
-def _score(company: Company, ids: list[str], copy: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+def _score(company: Company, ids: list[str]) -> tuple[str, ...]:
     """What one outcome's score is of this person tonight, what counted for it and against it, or why there is none."""
     settings, said = company.settings, company.settings.outcome.rule.words
     head = f"Scored is how likely a {said.who} is to {said.do}, from what was known before each night."
-    past = [row for row in copy.get("ledger", []) if row["outcome"] == settings.chosen]
-    nights = (
-        f"Nights with a score: {len(past)}, from {past[0]['as_of'][:10]} to {past[-1]['as_of'][:10]}." if past else "There is no score of any night."
-    )
+    scored = _scored_as(company, ids)
+    nights = _nights(company, scored)
     try:
         seen, night = company.of_population(), company.night(None)
         champion = registry_of(settings).champion()
         seen.must_predict(champion.scorer.plan)
     except Problem:
         return (head, nights, "There is no model that could score tonight: nothing counted for anything.")
-    scored = _scored_as(company, ids)
     known = examples.snapshot(seen.crm, seen.nights(night), champion.scorer.plan)
     known = known.filter(known.lead_id.isin(scored)).execute().head(1).reset_index(drop=True)
     if known.empty:
@@ -214,6 +218,13 @@ def _score(company: Company, ids: list[str], copy: dict[str, list[dict[str, Any]
         *(f"Counted against it: {reason['words']}." for reason in reasons if reason["contribution"] < 0),
         f"Everything else that is known counted for little or nothing. {_NEVER}",
     )
+
+
+def _nights(company: Company, scored: list[str]) -> str:
+    """Of how many nights there are scores, and from when to when."""
+    ledger = company.warehouse.ledger(company.settings.chosen)
+    past = sorted(pd.Timestamp(night) for night in ledger.filter(ledger.lead_id.isin(scored)).as_of.execute().unique())
+    return f"Nights with a score: {len(past)}, from {past[0]:%Y-%m-%d} to {past[-1]:%Y-%m-%d}." if past else "There is no score of any night."
 
 
 def _scored_as(company: Company, ids: list[str]) -> list[str]:

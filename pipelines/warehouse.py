@@ -269,7 +269,7 @@ class Warehouse:
         table : of which table alone; None: of all of them.
         """
         found = self.raw.execute(
-            "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(left(value, 40), row),"
+            "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(value, row),"
             " coalesce(min_by(column_name, row), ''), min_by(shared, row)"
             " FROM (SELECT *, count(*) OVER (PARTITION BY table_name, column_name, reason, value) AS shared FROM quarantine"
             "  WHERE extracted_at IS NOT DISTINCT FROM ? AND table_name = coalesce(?, table_name)) GROUP BY table_name, 2"
@@ -278,7 +278,7 @@ class Warehouse:
         ).fetchall()
         return tuple(
             f"{name}: {refused:,} {'row was' if refused == 1 else 'rows were'} refused because {reason}"
-            f"{f', such as {value!r}' if value is not None and may_be_told(column, value, shared) else ''}"
+            f"{f', such as {value[:40]!r}' if value is not None and may_be_told(column, value, shared) else ''}"
             f"{'' if row is None else f' (row {row:,})'}."
             for name, reason, refused, row, value, column, shared in found
         )

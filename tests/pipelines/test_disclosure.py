@@ -129,6 +129,7 @@ def test_of_an_account_that_is_scored_each_of_its_people_is_told_the_score_of_th
         )
         warehouse.raw.execute("INSERT INTO extracts (extracted_at, table_name) VALUES (?, 'leads')", [NIGHT])
         plan = plan_from(crm, settings.timeline, outcome=settings.outcome.rule)
+        publish(warehouse, night({"lead_id": "A1"}))
     past, features, drawn = learnable.examples(leads=60, weeks=4), features_of(plan), np.random.default_rng(3)
     past = past.assign(**{feature.name: drawn.normal(size=len(past)) for feature in features})
     scorer, _ = rules(past, features, plan, NIGHT, 3, needed=100)
@@ -137,6 +138,7 @@ def test_of_an_account_that_is_scored_each_of_its_people_is_told_the_score_of_th
     for lead in ("Eva", "Ida"):
         (said,) = disclose(settings, lead).scores.values()
         assert said[1] == "This is the score of the person's account, to which what this person did adds."
+        assert said[2] == "Nights with a score: 1, from 2025-03-04 to 2025-03-04."
         assert re.search(r"of 100 customers about which as much speaks, about \d+ renew within 90 days", said[3])
 
 
