@@ -8,7 +8,7 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +26,7 @@ from models.seal import seal_of
 from models.trail import Entry, way_back
 
 _TRAIL = "trail."
+_PREDICTIONS = "predictions.parquet"
 _NESTED = "mlflow.parentRunId"
 # What every MLflow server takes as a tag.
 _LONGEST = 5_000
@@ -224,6 +225,17 @@ class Registry:
         newest = max(promoted, key=lambda version: (_known_until(version), int(version.version)), default=None)
         return self._fetched(newest) if newest else None
 
+    def version_or_none(self, version: str) -> Champion | None:
+        """A model by its version, champion or not; None where it, or the run it came from, is no longer kept."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self._fetched(self.client.get_model_version(self.name, version))
+            self.run_metrics(found.run_id)
+        except (MlflowException, OSError, Problem):
+            return None
+        return found
+
     def _fetched(self, version: Any) -> Champion:
         """A version of which not a byte is other than it was logged: what was changed afterwards scores nobody."""
         folder = self._folder(version)
@@ -374,8 +386,30 @@ class Registry:
                 if {f"{name}_low", f"{name}_high"} <= set(metrics)
             },
             tuple(json.loads(self._kept(run_id, named, "features.json").read_text(encoding="utf-8"))),
-            pd.read_parquet(self._kept(run_id, named, "predictions.parquet")),
+            pd.read_parquet(self._kept(run_id, named, _PREDICTIONS)),
         )
+
+    def forget(self, leads: Collection[str]) -> int:
+        """Take leads out of what every run said of them, lead by lead; how many rows that were. Figures and models stay: they are of everybody."""
+        gone = 0
+        for run_id in self._every_run():
+            if not any(one.path == _PREDICTIONS for one in self.client.list_artifacts(run_id)):
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                said = pd.read_parquet(self.client.download_artifacts(run_id, _PREDICTIONS, folder))
+                theirs = said["lead_id"].isin(list(leads))
+                if theirs.any():
+                    (Path(folder) / "left").mkdir()
+                    said[~theirs].to_parquet(Path(folder) / "left" / _PREDICTIONS, index=False)
+                    self.client.log_artifact(run_id, str(Path(folder) / "left" / _PREDICTIONS))
+            gone += int(theirs.sum())
+        return gone
+
+    def _every_run(self) -> list[str]:
+        """Trainings and experiments, those too that somebody deleted, for MLflow keeps their files; not their folds."""
+        experiment: Any = self.client.get_experiment_by_name(self.name)
+        found = self.client.search_runs([experiment.experiment_id], run_view_type=self.mlflow.entities.ViewType.ALL, max_results=50_000)
+        return [str(run.info.run_id) for run in found if _NESTED not in run.data.tags]
 
     def _one_run(self, named: str) -> str:
         experiment: Any = self.client.get_experiment_by_name(self.name)

@@ -25,7 +25,7 @@ class Training:
     tables : logged as Parquet files under their names.
     folds : the same metrics, fold by fold, logged as nested runs.
     scorer : the model.
-    example : a few rows of features, for signature and input example.
+    example : features of nobody, for signature and input example, see `models.scorer.Scorer.average`.
     """
 
     name: str

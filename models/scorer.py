@@ -110,6 +110,12 @@ class Scorer:
         """What a lead is compared with, for a reason's words."""
         return Yardstick(self.usual, self.lifts, self.plan.outcome.words.rate)
 
+    def average(self) -> pd.DataFrame:
+        """One row of features that are nobody's: what is usual of each, typed as a night has it, "" where nothing is."""
+        usual = {feature.name: self.usual.get(feature.name) for feature in self.features}
+        numbers = {feature.name for feature in self.features if feature.kind in ("number", "flag")}
+        return pd.DataFrame({name: [float("nan" if value is None else value) if name in numbers else value or ""] for name, value in usual.items()})
+
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """What each feature adds to the calibrated log-odds, and "bias"; rows sum to `log_odds`."""
         return carried(self.model.contributions(frame), self.calibration)
@@ -199,7 +205,10 @@ def base_rate_of(answered: pd.DataFrame) -> float:
 
 
 def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, Any]:
-    """What is usual: the median of a number, the most frequent value of anything else; None when mostly missing."""
+    """What is usual: the median of a number, the most frequent value of anything else; None when mostly missing.
+
+    Of texts none is usual that fewer than twenty leads share: it would be somebody's own.
+    """
     usual: dict[str, Any] = {}
     for feature in features:
         values = frame[feature.name].dropna()
@@ -208,7 +217,9 @@ def usual_values(frame: pd.DataFrame, features: Sequence[Feature]) -> dict[str, 
         elif feature.kind in ("number", "flag"):
             usual[feature.name] = float(values.median())
         else:
-            usual[feature.name] = str(values.mode().iloc[0])
+            most = values.mode().iloc[0]
+            shared = feature.kind != "text" or frame.loc[values.index[values == most], "lead_id"].nunique() >= FEWEST_LEADS
+            usual[feature.name] = str(most) if shared else None
     return usual
 
 

@@ -217,14 +217,51 @@ def explain(
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: NightOption = None,
     outcome: OneOutcomeOption = "default",
+    for_the_person: Annotated[
+        bool, typer.Option("--for-the-person", help="In plain words, all that is known, of every outcome: an answer to whom it is about.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print one lead's story: what was known, what it counted for, and its past scores."""
+    if for_the_person and (as_of or outcome != "default"):
+        raise typer.BadParameter("A person is told of tonight and of every outcome: leave out --as-of and --outcome.")
     settings = _settings(config, outcome)
     _prepare(settings.home_folder)
+    if for_the_person:
+        from pipelines.disclosure import disclose
+
+        _finish(disclose(settings, lead), as_json)
+        return
     from pipelines.story import tell
 
     _finish(tell(settings, lead, _day(as_of)), as_json)
+
+
+@app.command()
+def erase(
+    lead: LeadArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a person out of warehouse, lists and past runs for good, and never extract them again. That it was done is kept, not who it was."""
+    settings = _settings(config)
+    if not yes:
+        _ask(f"Erase lead {lead} and all that is known of this person, for good?")
+    _prepare(settings.home_folder)
+    from pipelines.erase import erase as forget
+
+    _finish(forget(settings, lead, datetime.now(UTC).replace(tzinfo=None)), as_json)
+
+
+def _ask(question: str) -> None:
+    """See that what cannot be undone is meant."""
+    from features.problem import Problem
+
+    if not sys.stdin.isatty():
+        raise Problem("This cannot be undone, and there is nobody at a terminal to be asked whether it is meant: add --yes.")
+    if not typer.confirm(question):
+        raise Problem("Nothing was erased.")
 
 
 @app.command()
@@ -432,7 +469,9 @@ def main() -> None:
 def run() -> int:
     """Run the command that was typed; its exit code, every failure said in one sentence."""
     from features.problem import Problem
+    from pipelines.environment import keep_private
 
+    keep_private()
     try:
         app(prog_name="leadscore")
     except SystemExit as done:

@@ -244,10 +244,20 @@ def open_company(settings: Settings) -> Iterator[Company]:
     Problem : nothing has been extracted yet.
     """
     with Warehouse.of(settings) as warehouse:
-        extracted_at = warehouse.extracted_at()
-        if extracted_at is None:
-            raise Problem(f"The warehouse {settings.warehouse_name} holds no tables yet: run `leadscore extract` first.")
-        yield _extracted(settings, warehouse, extracted_at)
+        yield company_of(settings, warehouse)
+
+
+def company_of(settings: Settings, warehouse: Warehouse) -> Company:
+    """The company as an open warehouse holds it.
+
+    Raises
+    ------
+    Problem : nothing has been extracted yet.
+    """
+    extracted_at = warehouse.extracted_at()
+    if extracted_at is None:
+        raise Problem(f"The warehouse {settings.warehouse_name} holds no tables yet: run `leadscore extract` first.")
+    return _extracted(settings, warehouse, extracted_at)
 
 
 def _extracted(settings: Settings, warehouse: Warehouse, extracted_at: datetime) -> Company:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from features.problem import Problem
 
+_OURS = ("warehouse.duckdb", "mlflow.db*", "search.db*", "unexpected.log", "lists", "mlartifacts", "prefect", "matplotlib")
+
 
 def prepare(home: Path) -> None:
     """Give Prefect a home of its own under ours and switch off everybody's telemetry; what the user set stays.
@@ -19,10 +21,12 @@ def prepare(home: Path) -> None:
 
     Raises
     ------
-    Problem : it cannot be created.
+    Problem : it cannot be created, or made private.
     """
+    keep_private()
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _close(home)
     except OSError as error:
         raise Problem(f"The folder {home} cannot be made ({error.strerror}): name one that you may write as `home` in leadscore.toml.") from error
     quiet = {
@@ -41,3 +45,15 @@ def prepare(home: Path) -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def keep_private() -> None:
+    """Let nobody but their owner read the files that this process, and whoever it starts, makes from now on."""
+    os.umask(0o077)
+
+
+def _close(home: Path) -> None:
+    """What an earlier version left readable for others; the home itself may be a folder that the user shares for other reasons."""
+    for name in _OURS:
+        for one in home.glob(name):
+            one.chmod(0o700 if one.is_dir() else 0o600)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import ibis
 import pandas as pd
 
+from features.personal import identifying, protected
 from features.plan import Attribute, Plan
 from features.population import population
 from features.problem import Problem
@@ -57,6 +58,13 @@ def protected_attributes(company: Company) -> tuple[Attribute, ...]:
             "in leadscore.toml, or take it out of `ignore` and run `leadscore extract`."
         )
     return tuple(attribute for attribute in company.attributes if attribute.name in names)
+
+
+def may_learn(company: Company, attribute: Attribute) -> bool:
+    """Whether a model may see a field: not one that says who somebody is, that [training] protects, or that a law does and nobody allowed."""
+    training, name = company.settings.training, attribute.name
+    guarded = name in training.protected or (protected(name) and name not in training.allow)
+    return not guarded and (attribute.kind == "flag" or not identifying(name))
 
 
 def protected_of(company: Company, judged: Judged) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""`nightly`: what the schedule runs. Extract, score, review and, where a CRM is named, write back, in one process."""
+"""`nightly`: what the schedule runs. Extract, erase what is kept no longer, score, review and, where a CRM is named, write back, in one process."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import flow
@@ -9,6 +10,7 @@ from prefect import flow
 from features.problem import Problem
 from pipelines.extract import extract
 from pipelines.report import Report
+from pipelines.retention import keep_to_time
 from pipelines.review import review
 from pipelines.score import score
 from pipelines.settings import read_settings
@@ -27,12 +29,20 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None) -
     outcome : the name of one outcome; default: every one, in turn.
     """
     extracted = extract(config)
+    # Before anything is scored: who is kept no longer is on no list of tonight.
+    kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
     scored = score(config, outcome=outcome)
     reviewed = review(config, outcome)
     written = hand_back(config, outcome)
     return Report(
         "nightly",
-        {**extracted.facts, **scored.facts, **reviewed.facts, **{f"written back: {fact}": value for fact, value in written.facts.items()}},
+        {
+            **extracted.facts,
+            **kept.facts,
+            **scored.facts,
+            **reviewed.facts,
+            **{f"written back: {fact}": value for fact, value in written.facts.items()},
+        },
         scored.rows,
         # Each once: what a source without dates must say, every flow says.
         tuple(dict.fromkeys((*extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),

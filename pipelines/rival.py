@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.registry import Champion
 from pipelines.company import Company
+from pipelines.groups import may_learn
 from pipelines.registry import registry_of
 
 
@@ -20,7 +21,7 @@ def rival(company: Company, past: bool) -> tuple[Champion | None, str]:
         return None, "there was no champion"
     if champion.scorer.plan.outcome != company.settings.outcome.rule:
         return None, "the champion before it predicts another outcome, so there was none of this one"
-    forbidden = sorted({a.name for a in champion.scorer.plan.attributes} & set(company.settings.training.protected))
+    forbidden = sorted({a.name for a in champion.scorer.plan.attributes if not may_learn(company, a)})
     if forbidden:
         return None, f"the champion learned from {', '.join(forbidden)}, which is protected by now"
     return champion, ""

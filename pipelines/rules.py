@@ -37,7 +37,7 @@ def register(company: Company, study: Study, scorer: Scorer, points: pd.DataFram
         metrics={},
         folds={},
         scorer=scorer,
-        example=study.frame[[feature.name for feature in study.features]].head(5),
+        example=scorer.average(),
         texts={
             "model_card.md": f"# {scorer.caveat}\n\nA points table ranks the leads, its log-odds drawn towards the average. Nothing was tested.\n",
             "points_table.csv": points.to_csv(index=False),

@@ -23,11 +23,8 @@ from models.scorer import Scorer
 from pipelines.baserate import followed
 from pipelines.circumstances import circumstances
 from pipelines.company import Company, open_company
-from pipelines.delivery.folder import publish_folder
+from pipelines.delivery.lists import publish_lists
 from pipelines.delivery.night import Night
-from pipelines.delivery.page import page
-from pipelines.delivery.sheet import sheet
-from pipelines.delivery.workbook import workbooks
 from pipelines.nextstep import next_steps
 from pipelines.post import Posted, post
 from pipelines.progress import step
@@ -182,8 +179,7 @@ def see_night(company: Company, champion: Champion, night: datetime) -> Night:
 def write_lists(company: Company, seen: Night) -> Path:
     """The page, the CSV and the workbooks that sales opens."""
     with step("Writing the list"):
-        files = {"index.html": page(seen), "leads.csv": sheet(seen), **workbooks(seen)}
-        return publish_folder(company.settings.lists_folder / str(seen.day), files)
+        return publish_lists(company.settings.lists_folder / str(seen.day), seen)
 
 
 @task(cache_policy=NO_CACHE)
@@ -196,7 +192,7 @@ def send_lists(company: Company, seen: Night, folder: Path) -> Posted:
 
 
 def tell(company: Company, champion: Champion, seen: Night, folder: Path, stale: str | None, posted: Posted | None) -> Report:
-    """The night in words, its first leads as a table, and a link to the page.
+    """The night in words, its first leads as a table, and a link to the page. Reports end in logs: the page has the names, the report ids.
 
     Parameters
     ----------
@@ -207,15 +203,15 @@ def tell(company: Company, champion: Champion, seen: Night, folder: Path, stale:
         {
             "rank": int(lead.rank),
             "lead": lead.lead_id,
-            "name": lead.name,
-            "company": lead.company,
             "owner": lead.owner_id,
             "probability": round(float(lead.probability), 3),
             "why": "; ".join(reason["words"] for reason in lead.reasons[:2]),
         }
         for lead in seen.leads.head(10).itertuples()
     )
-    create_table_artifact([{**row, "name": "", "company": ""} for row in rows], key="list", description=f"The first ten of {seen.as_of:%Y-%m-%d}")
+    # Prefect keeps artifacts for good, so that whom they name could not be erased.
+    first = [{key: row[key] for key in ("rank", "owner", "probability")} for row in rows]
+    create_table_artifact(first, key="list", description=f"The first ten of {seen.as_of:%Y-%m-%d}")
     create_link_artifact(f"file://{folder / 'index.html'}", key="page", description="The page of the night")
     said, listed = seen.words, seen.leads[seen.leads["listed"].astype(bool)]
     facts = {

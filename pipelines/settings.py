@@ -19,6 +19,7 @@ from features.timeline import Timeline
 from pipelines.deliveryrules import Delivery
 from pipelines.listrules import ListRules
 from pipelines.outcomerules import OutcomeRules
+from pipelines.peoplerules import PeopleRules
 from pipelines.section import LONGEST, Days, Section, Share, in_words, looked_up
 from pipelines.writebackrules import Writeback
 
@@ -202,6 +203,7 @@ class Settings(Section):
     list: ListRules = ListRules()
     delivery: Delivery = Delivery()
     writeback: Writeback = Writeback()
+    people: PeopleRules = PeopleRules()
     home: Path = Path(".leadscore")
     warehouse: str = ""
     tracking: str = ""
@@ -278,6 +280,12 @@ class Settings(Section):
     def warehouse_name(self) -> str:
         """The same for a sentence: without user and password."""
         return re.sub("//[^/@]*@", "//", self.warehouse_url)
+
+    @property
+    def warehouse_file(self) -> Path:
+        """The DuckDB file on this machine: the warehouse itself, or what was fetched of it."""
+        url = self.warehouse_url
+        return self.copy_file if url.startswith(("postgres://", "postgresql://")) else Path(url)
 
     @property
     def copy_file(self) -> Path:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
 from features import examples
 from features.problem import Problem
 from models.reasons import fields, reasons
+from models.scorer import Scorer
 from pipelines.baserate import followed
 from pipelines.company import open_company
 from pipelines.registry import registry_of
@@ -37,14 +39,13 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
         champion, _ = followed(company, champion, night)
         history = company.warehouse.histories(night, outcome=settings.chosen)
     if known.empty:
-        why = "it had been won, lost or taken off, was too old, or had not come in yet"
         if settings.outcome.rule.of_customers:
             raise Problem(f"Lead {lead} was no customer to be scored on {night:%Y-%m-%d}: it had not bought, bought too long ago, or been taken off.")
-        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: {why}.")
+        raise Problem(f"Lead {lead} was not open on {night:%Y-%m-%d}: it had been won, lost or taken off, was too old, or had not come in yet.")
     scorer = champion.scorer
     contributions = scorer.contributions(known)
     summed = fields(contributions, scorer.features).iloc[0]
-    told = reasons(contributions, known, scorer.features, scorer.yardstick, most_for=99, most_against=99)[0]
+    told = every_reason(scorer, known)
     rows = [{"counts for": round(reason["contribution"], 3), "field": reason["field"], "known": reason["words"]} for reason in told]
     rest = float(summed.sum()) - float(summed["bias"]) - sum(row["counts for"] for row in rows)
     rows.append({"counts for": round(rest, 3), "field": "everything else", "known": f"{len(summed) - 1 - len(rows)} fields of little weight each"})
@@ -62,3 +63,10 @@ def tell(settings: Settings, lead: str, day: date | None) -> Report:
         tuple(rows),
         tuple(f"{pd.Timestamp(row.as_of):%Y-%m-%d}: {row.probability:.3f}" for row in past.itertuples()),
     )
+
+
+def every_reason(scorer: Scorer, known: pd.DataFrame) -> list[dict[str, Any]]:
+    """All that counted for or against the one lead of a frame, not only the few reasons that a list has room for; see `models.reasons.reasons`."""
+    contributions = scorer.contributions(known)
+    told: list[dict[str, Any]] = reasons(contributions, known, scorer.features, scorer.yardstick, most_for=99, most_against=99)[0]
+    return told

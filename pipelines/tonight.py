@@ -21,12 +21,12 @@ _LINES = 8
 _BLANK = {"name": "", "company": "", "team": "", "territory": "", "source": ""}
 
 
-def tonight(company: Company, champion: Champion, night: datetime) -> Night:
+def tonight(company: Company, champion: Champion | None, night: datetime) -> Night:
     """A night of the ledger as a page, a sheet and a letter tell it.
 
     Parameters
     ----------
-    champion : by which the night was scored.
+    champion : by which the night was scored; None: it is no longer kept.
     """
     settings, outcome = company.settings, company.settings.chosen
     leads = named(company, company.warehouse.read_night(night, outcome))
@@ -39,7 +39,7 @@ def tonight(company: Company, champion: Champion, night: datetime) -> Night:
         settings.outcome.name,
         leads.assign(diary=leads["lead_id"].map(_diaries(company, leads, night))),
         (*_belief(company, champion), *company.warehouse.shift(night, outcome)),
-        (*filter(None, [champion.minded]), *_resting(leads), *company.notices()),
+        (*filter(None, [champion.minded if champion else ""]), *_resting(leads), *company.notices()),
         words=settings.outcome.rule.words,
         as_of=night,
         chosen=outcome,
@@ -110,8 +110,10 @@ def _resting(leads: pd.DataFrame) -> tuple[str, ...]:
     return (f"Left out of the calls today: {'; '.join(said)}.",) if said else ()
 
 
-def _belief(company: Company, champion: Champion) -> tuple[str, ...]:
+def _belief(company: Company, champion: Champion | None) -> tuple[str, ...]:
     """How far to believe it, from the run that the champion came from."""
+    if champion is None:
+        return ("The model that scored this night is no longer kept, so that nothing is said of how far to believe it.",)
     settings, scorer = company.settings, champion.scorer
     if scorer.caveat:
         return (

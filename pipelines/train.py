@@ -35,7 +35,7 @@ from pipelines import rules
 from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
-from pipelines.groups import groups_of, protected_attributes, protected_of
+from pipelines.groups import groups_of, may_learn, protected_attributes, protected_of
 from pipelines.monotone import monotone_of
 from pipelines.progress import step
 from pipelines.registry import registry_of
@@ -83,8 +83,9 @@ def train_outcome(company: Company, past: bool) -> Report:
 def build_examples(company: Company) -> Study:
     """Stack the ripe past nights into one training table: features as of each night, and what became of each lead."""
     settings = company.settings
-    protected = protected_attributes(company)
-    learnable = tuple(attribute for attribute in company.attributes if attribute not in protected)
+    # A name that is no field would protect nobody: it is refused here.
+    protected_attributes(company)
+    learnable = tuple(attribute for attribute in company.attributes if may_learn(company, attribute))
     plan = examples.plan_from(company.crm, settings.timeline, learnable, settings.outcome.closed_statuses, outcome=settings.outcome.rule)
     past = company.past_nights()
     nights = company.nights(*past)
@@ -231,7 +232,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
         metrics={**figures_of(learned), **learned.worth.figures()},
         folds={f"fold {fold.number + 1} from {fold.first:%Y-%m-%d}": learned.fold_metrics(fold.number) for fold in learned.backtest.folds},
         scorer=scorer,
-        example=study.frame[names].head(5),
+        example=scorer.average(),
         figures={
             "gain": plots.gain(rows),
             "lift": plots.lift(rows),

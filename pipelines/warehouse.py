@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from features.contract import SCHEMAS
 from features.crm import Crm
+from features.personal import may_be_told
 from features.plan import Attribute
 from features.problem import Problem
+from pipelines.environment import keep_private
 from pipelines.migrations import migrate
 from pipelines.seals import sealed
 from pipelines.settings import DEFAULT, Settings
@@ -126,6 +128,9 @@ _KEPT = {
         '"at"': "TIMESTAMP",
         "PRIMARY": "KEY (outcome, as_of, channel, recipient)",
     },
+    "erased": {"digest": "VARCHAR NOT NULL", "PRIMARY": "KEY (digest)"},
+    "erased_salt": {"salt": "VARCHAR NOT NULL"},
+    "erasures": {'"at"': "TIMESTAMP", "because": "VARCHAR", "table_name": "VARCHAR", "row_count": "BIGINT"},
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
 
@@ -206,6 +211,8 @@ class Warehouse:
     @contextmanager
     def _opened(url: str) -> Iterator[Any]:
         """A DuckDB file, closed whatever happens."""
+        # Every flow opens the warehouse first, whoever runs it; what DuckDB, MLflow and Prefect write from then on is private too.
+        keep_private()
         try:
             Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = ibis.duckdb.connect(url)
@@ -293,7 +300,7 @@ class Warehouse:
         return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
 
     def refusals(self, extracted_at: datetime | None, table: str | None = None, most: int = 3) -> tuple[str, ...]:
-        """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first.
+        """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first; no sentence names anybody.
 
         Parameters
         ----------
@@ -301,15 +308,18 @@ class Warehouse:
         table : of which table alone; None: of all of them.
         """
         found = self.raw.execute(
-            "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(left(value, 40), row) FROM quarantine"
-            " WHERE extracted_at IS NOT DISTINCT FROM ? AND table_name = coalesce(?, table_name) GROUP BY table_name, 2"
+            "SELECT table_name, concat_ws(' ', column_name, reason), count(*) AS refused, min(row), min_by(value, row),"
+            " coalesce(min_by(column_name, row), ''), min_by(shared, row)"
+            " FROM (SELECT *, count(*) OVER (PARTITION BY table_name, column_name, reason, value) AS shared FROM quarantine"
+            "  WHERE extracted_at IS NOT DISTINCT FROM ? AND table_name = coalesce(?, table_name)) GROUP BY table_name, 2"
             " QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY refused DESC, 2) <= ? ORDER BY 1, refused DESC, 2",
             [extracted_at, table, most],
         ).fetchall()
         return tuple(
             f"{name}: {refused:,} {'row was' if refused == 1 else 'rows were'} refused because {reason}"
-            f"{'' if value is None else f', such as {value!r}'} (row {row:,})."
-            for name, reason, refused, row, value in found
+            f"{f', such as {value[:40]!r}' if value is not None and may_be_told(column, value, shared) else ''}"
+            f"{'' if row is None else f' (row {row:,})'}."
+            for name, reason, refused, row, value, column, shared in found
         )
 
     def ledger(self, outcome: str = DEFAULT) -> ir.Table:
@@ -334,11 +344,15 @@ class Warehouse:
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * REPLACE (to_json(reasons) AS reasons) FROM night_to_publish")
             self.raw.unregister("night_to_publish")
-            self.raw.execute("DELETE FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of])
-            self.raw.execute(f"INSERT INTO nights {sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of])
+            self.seal_night(as_of, outcome)
             self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
                 self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?, ?)", [outcome, as_of, *shift])
+
+    def seal_night(self, as_of: datetime, outcome: str = DEFAULT) -> None:
+        """Remember what a night of the ledger is now, inside the transaction that made it so."""
+        self.raw.execute("DELETE FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of])
+        self.raw.execute(f"INSERT INTO nights {sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of])
 
     def newest_night(self, outcome: str = DEFAULT) -> datetime | None:
         """The newest night that was scored; None before the first."""

@@ -11,6 +11,7 @@ import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from features.personal import masked
 from features.problem import Problem
 from pipelines.crm.vendors import open_target, written_to
 from pipelines.crm.writeback import Refusal, Update, Written, digest, write_back
@@ -143,6 +144,6 @@ def tell(written: Written, target: str, kind: str, created: list[str], day: date
 def _refused(refused: tuple[Refusal, ...]) -> list[str]:
     if not refused:
         return []
-    said = [f"Refused: lead {one.lead_id}: {one.reason}" for one in refused[:_TOLD]]
+    said = [f"Refused: lead {one.lead_id}: {masked(one.reason)}" for one in refused[:_TOLD]]
     more = [f"{len(refused) - _TOLD:,} more were refused."] if len(refused) > _TOLD else []
     return [*said, *more, "They are tried again on the next night, or with `leadscore writeback --again`; all stand in the table writebacks."]

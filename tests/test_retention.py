@@ -126,9 +126,8 @@ def test_an_account_is_scored_listed_and_judged_as_one_customer(kept: tuple[Path
     assert judged.facts["ripe nights"] == 1
     assert judged.facts["of losses"] == len(set(listed["lead_id"]) - stayed)
     top = scored.rows[0]
-    assert top["company"] == leads.loc[leads["account_id"] == top["lead"], "company"].iloc[0]
     page = Path(scored.facts["page"]).read_text(encoding="utf-8")
-    assert top["company"] in page
+    assert leads.loc[leads["account_id"] == top["lead"], "company"].iloc[0] in page
     assert "who is likely to leave" in page
     chosen = ("--config", own, "--outcome", "account", "--as-of", "2025-08-01")
     assert leadscore("explain", top["lead"], *chosen)[0] == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from features.personal import FIRST, LAST, identifying, protected, words
 from features.problem import Problem
 from pipelines.crm.base import CrmSource, nameless, tell_apart
 from pipelines.crm.dateformats import chosen, fitting
@@ -58,11 +59,6 @@ _NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # A deal may have its lead's id, and an account may be known by its name alone.
 _SHARED = (("deals", "lead_id"), ("leads", "company"))
-_FIRST, _LAST = r"(first|given) ?name|vorname|prénom", r"(last|family|sur) ?name|nachname|nom de famille|apellidos?"
-_PERSONAL = (
-    rf"{_FIRST}|{_LAST}|((contact|lead|person|full|middle|display|user) )?name|salutation|anrede|birth.*|geburt.*"
-    r"|.*(phone|mobile|telefon|fax)( .*)?|(street|postal|home|mailing)? ?address( .*)?"
-)
 _HEADS = {
     "leads": ("lead|mql", "contact|prospect|kontakt|interessent"),
     "deals": ("deal|opportunit|chance|geschäft|affaire|oportunidad",),
@@ -115,20 +111,10 @@ def _sample(source: CrmSource, table: str) -> pd.DataFrame:
     return pieces[0][[c for c in columns if not nameless(c)]].head(_ROWS) if pieces else pd.DataFrame()
 
 
-def _words(name: str) -> str:
-    """A name in small words.
-
-    >>> _words("OwnerId"), _words(" MQL_ID ")
-    ('owner id', 'mql id')
-    """
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return " ".join(re.findall(r"[^\W_]+", apart.lower()))
-
-
 def _candidates(column: str, patterns: tuple[str, ...], sample: pd.DataFrame) -> Iterator[str]:
     """The table's columns that may be a canonical one, the likeliest first."""
     for pattern in (re.escape(column.replace("_", " ")), *patterns):
-        yield from (theirs for theirs in sample.columns if re.fullmatch(pattern, _words(theirs)))
+        yield from (theirs for theirs in sample.columns if re.fullmatch(pattern, words(theirs)))
 
 
 def _matches(canonical: str, sample: pd.DataFrame) -> dict[str, str]:
@@ -198,12 +184,12 @@ def _described(canonical: str, name: str, sample: pd.DataFrame) -> Draft:
 
 
 def _name(draft: Draft, matched: Mapping[str, str], sample: pd.DataFrame) -> None:
-    """What a person is called: one column or two, and never a field to learn from."""
-    parts = [next((c for c in sample.columns if re.fullmatch(pattern, _words(c))), None) for pattern in (_FIRST, _LAST)]
+    """What a person is called: one column or two, and never a field to learn from; neither is what a law protects."""
+    parts = [next((c for c in sample.columns if re.fullmatch(pattern, words(c))), None) for pattern in (FIRST, LAST)]
     if "name" not in matched and all(parts):
         draft.columns["name"] = (str(parts[0]), str(parts[1]))
     used = {*matched.values(), *(parts if "name" not in matched else ())}
-    draft.personal = tuple(c for c in sample.columns if c not in used and re.fullmatch(_PERSONAL, _words(c)))
+    draft.personal = tuple(c for c in sample.columns if c not in used and (identifying(c) or protected(c)))
 
 
 def _read_amounts(draft: Draft, column: str, values: pd.Series) -> None:
@@ -241,7 +227,7 @@ def _complete_outcomes(found: dict[str, Draft], samples: Mapping[str, pd.DataFra
     """Where what became of the leads stands: in a table of deals, or in a column of the leads themselves."""
     leads = found["leads"]
     sample = samples[leads.table]
-    flags = [c for c in sample.columns if re.fullmatch(_FLAG, _words(c))]
+    flags = [c for c in sample.columns if re.fullmatch(_FLAG, words(c))]
     matched = _matches("deals", samples[found["deals"].table]) if "deals" in found else {}
     if not matched or (found["deals"].table == leads.table and (leads.clocks or "closed_at" not in matched)):
         found["deals"] = _flagged(leads, sample, [*flags, *([matched["outcome"]] if "outcome" in matched else [])])
@@ -280,7 +266,7 @@ def _complete_deals(deals: Draft, matched: dict[str, str], sample: pd.DataFrame,
         deals.columns["deal_id"] = matched["lead_id"]
     elif matched["deal_id"] == matched["lead_id"] and deals.table != leads.table:
         deals.doubts.append(f"no column names the lead of a deal, so its own {quoted(matched['deal_id'])} is taken.")
-    _complete_words(deals, matched, sample)
+    _completewords(deals, matched, sample)
     if "created_at" not in matched and "closed_at" in matched:
         deals.columns["created_at"] = matched["closed_at"]
     if "closed_at" not in matched and "created_at" in matched:
@@ -292,7 +278,7 @@ def _complete_deals(deals: Draft, matched: dict[str, str], sample: pd.DataFrame,
         leads.ignore = (*leads.ignore, *late)
 
 
-def _complete_words(deals: Draft, matched: Mapping[str, str], sample: pd.DataFrame) -> None:
+def _completewords(deals: Draft, matched: Mapping[str, str], sample: pd.DataFrame) -> None:
     """What the company's words for the fate of a deal mean to us."""
     if "outcome" not in matched:
         deals.constants["outcome"] = "won"

@@ -6,21 +6,21 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import ibis
 import pyarrow as pa
 
 from features.contract import CLOCKS, KEYS, RAW, SCHEMAS, Rule, lead_rules, refusals, rules
 from features.problem import Problem
+from pipelines.crm.attributes import reached, remember_attributes
 from pipelines.crm.base import CrmSource, Reject
 from pipelines.crm.lag import Lag, advice, measured
 from pipelines.crm.mapping import Mapping, literal, quoted
+from pipelines.erased import REASON, Erased
 from pipelines.settings import Settings, TableName
 from pipelines.warehouse import Warehouse
 
 ORDER: tuple[TableName, ...] = ("accounts", "owners", "leads", "lead_changes", "activities", "deals")
-_MANY = 50
 # Under so many refused rows a share of them proves nothing.
 _FEW = 20
 _LOOKED_AT, _USUAL = 5_000, 0.1
@@ -76,7 +76,7 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
             notices += said
         notices += _lag_advice(settings, lags)
         _drop_missing(warehouse, tables)
-        notices += _remember_attributes(settings, warehouse, tables)
+        notices += remember_attributes(settings, warehouse, tables)
         extracted_at = _complete_until(settings, warehouse, now)
         warehouse.raw.execute("DELETE FROM extracts WHERE extracted_at = ?", [extracted_at])
         warehouse.raw.execute("DELETE FROM quarantine WHERE extracted_at = ?", [extracted_at])
@@ -126,6 +126,7 @@ class _Table:
         self.spec = settings.source.tables[name]
         self.mapping = Mapping(name, self.spec, tuple(source.columns(self.spec.table)), settings.company.time_zone)
         self.raw = warehouse.raw
+        self.erased = Erased(warehouse)
         self.lag: Lag | None = None
 
     def load(self) -> tuple[Loaded, list[str]]:
@@ -158,8 +159,9 @@ class _Table:
             self.raw.execute("DELETE FROM quarantine WHERE table_name = ?", [self.name])
 
     def _believe(self, rows_in: int, refused: int) -> None:
-        """A table of which too much is refused was misread: what is left of it is no table of the company's."""
+        """A table of which too much is refused was misread: what is left of it is no table of the company's. Who was erased is no mistake of it."""
         limit = self.settings.source.refusal_limit
+        refused -= int(self.raw.execute("SELECT count(*) FROM refused WHERE reason = ?", [REASON]).fetchall()[0][0])
         if refused < _FEW or refused <= rows_in * limit:
             return
         raise Problem(
@@ -218,9 +220,13 @@ class _Table:
         refused = refusals(mapped, rules(self.name, texts, self.now) + beside_lead)
         self.raw.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {ibis.to_sql(refused, dialect='duckdb', pretty=False)}")
         for reject in rejects:
-            self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, reject.value, reject.reason])
+            value = None if self.erased.is_named(reject.value) else reject.value
+            self.raw.execute("INSERT INTO refused VALUES (?, NULL, ?, ?)", [reject.row, value, reject.reason])
+        # Last, and before any other reason: that one would tell whose row it is.
+        self.erased.refuse(self.name)
         self.raw.execute("DELETE FROM quarantine WHERE table_name = ? AND extracted_at IS NULL", [self.name])
-        self.raw.execute(f'INSERT INTO quarantine SELECT NULL, {literal(self.name)}, row, "column", value, reason FROM refused ORDER BY row')
+        row = f"CASE WHEN reason <> {literal(REASON)} THEN row END"
+        self.raw.execute(f'INSERT INTO quarantine SELECT NULL, {literal(self.name)}, {row}, "column", value, reason FROM refused ORDER BY row')
 
     def _keep(self) -> None:
         """Of the rows that were not refused, the newest of each key."""
@@ -248,13 +254,13 @@ class _Table:
         self.raw.execute(f"CREATE OR REPLACE TABLE {self.name} AS SELECT * FROM ({typed}) ORDER BY {order}")
 
     def _typed(self, table: str) -> str:
-        """Attributes of which every value is a number become numbers; once a text, always a text."""
+        """Attributes of which every value is a number become numbers, unless they are called by telephone; once a text, always a text."""
         parts = []
         for column in self.mapping.attributes:
             name = quoted(column)
             number = self.mapping.number(name)
             numeric, filled = self.raw.execute(f"SELECT count({number}), count({name}) FROM {table}").fetchall()[0]
-            if filled and numeric == filled and not self._was_text(column):
+            if filled and numeric == filled and not self._was_text(column) and not reached(self.raw, table, name):
                 parts.append(f"CASE WHEN isfinite({number}) THEN {number} END AS {name}")
         replaced = f"REPLACE ({', '.join(parts)})" if parts else ""
         return f"SELECT * {replaced} FROM {table}"
@@ -281,41 +287,6 @@ def _drop_missing(warehouse: Warehouse, tables: list[TableName]) -> None:
     for name in ORDER:
         if name not in tables:
             warehouse.raw.execute(f"DROP TABLE IF EXISTS {name}")
-
-
-def _remember_attributes(settings: Settings, warehouse: Warehouse, tables: list[TableName]) -> list[str]:
-    """Decide the kind of each attribute and how its past is known, and keep both."""
-    history = set()
-    if warehouse.has("lead_changes"):
-        history = {field for (field,) in warehouse.raw.execute("SELECT DISTINCT field FROM lead_changes").fetchall()}
-    found: list[tuple[str, str, str, str]] = []
-    for origin in ("leads", "accounts", "deals"):
-        if origin not in tables:
-            continue
-        fixed = settings.source.tables[origin].fixed_at_creation
-        for column, kind in warehouse.raw.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [origin]
-        ).fetchall():
-            if column not in SCHEMAS[origin]:
-                known = "history" if origin == "leads" and column in history else "creation" if column in fixed else "today"
-                found.append((origin, column, _kind(warehouse, origin, column, kind, known), known))
-    warehouse.raw.execute("DELETE FROM attributes")
-    for row in found:
-        warehouse.raw.execute("INSERT INTO attributes VALUES (?, ?, ?, ?)", list(row))
-    today = [f"{origin}.{name}" for origin, name, _, known in found if known == "today"]
-    return [f"Only today's value is known of {', '.join(today)}: each must pass the leakage screen before it is used."] if today else []
-
-
-def _kind(warehouse: Warehouse, origin: str, column: str, data_type: str, known: str) -> str:
-    if data_type == "DOUBLE" and known != "history":
-        return "number"
-    name = quoted(column)
-    values: list[Any] = warehouse.raw.execute(
-        f"SELECT DISTINCT lower(CAST({name} AS VARCHAR)) FROM {origin} WHERE {name} IS NOT NULL LIMIT {_MANY + 1}"
-    ).fetchall()
-    if values and {value for (value,) in values} <= {"true", "false"}:
-        return "flag"
-    return "category" if len(values) <= _MANY else "text"
 
 
 def _complete_until(settings: Settings, warehouse: Warehouse, now: datetime) -> datetime:

@@ -70,6 +70,21 @@ def _is_whole(link: Path) -> bool:
     return shown.is_dir() and any(one.parent.resolve() == home and one.name == f"{link.name}.{seal_of(shown)}" for one in sealed)
 
 
+def withdraw_folder(target: Path) -> None:
+    """Take a folder down that was published, with all that was kept for it.
+
+    Raises
+    ------
+    Problem : it cannot be removed.
+    """
+    kept = target.parent / KEPT
+    try:
+        for old in (target, *kept.glob(f"{target.name}.*")):
+            _sweep(old)
+    except OSError as error:
+        raise Problem(f"The list {target} could not be taken down ({error.strerror}): correct its permissions, and run again.") from error
+
+
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(mode=0o700)

@@ -182,3 +182,12 @@ def test_usual_is_the_median_or_the_most_frequent_value() -> None:
         {"opens_7d": [1.0, 2.0, 9.0], "source": ["ads", "ads", "web"], "job_title": [None, None, None], "met": [1.0, 1.0, np.nan]},
     )
     assert usual_values(frame, learnable.FEATURES) == {"opens_7d": 2.0, "source": "ads", "job_title": None, "met": 1.0}
+
+
+def test_of_texts_none_is_usual_that_is_somebodys_own() -> None:
+    leads, title = [f"L{n}" for n in range(40)], next(feature for feature in learnable.FEATURES if feature.kind == "text")
+    shared = pd.DataFrame({"lead_id": leads, "job_title": ["Clerk"] * 20 + [f"Head of {lead}" for lead in leads[20:]]})
+    assert usual_values(shared, [title]) == {"job_title": "Clerk"}
+    # One lead on many nights is still one.
+    own = pd.DataFrame({"lead_id": ["L1"] * 30 + leads, "job_title": ["Eva's driver"] * 30 + [f"Head of {lead}" for lead in leads]})
+    assert usual_values(own, [title]) == {"job_title": None}

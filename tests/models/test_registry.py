@@ -256,6 +256,27 @@ def test_an_experiment_is_kept_without_a_model_and_found_by_the_beginning_of_its
     assert found.predictions["as_of"].tolist() == FRAME["as_of"].tolist()
 
 
+def test_a_lead_is_taken_out_of_the_predictions_of_every_run_deleted_ones_too(registry: Registry) -> None:
+    runs = [registry.record(_experiment(f"backtest {n}")) for n in range(2)]
+    registry.client.delete_run(runs[1])
+    lead, rows = FRAME["lead_id"].iloc[0], int((FRAME["lead_id"] == FRAME["lead_id"].iloc[0]).sum())
+    assert registry.forget([lead, "nobody"]) == 2 * rows
+    registry.client.restore_run(runs[1])
+    for run_id in runs:
+        assert set(registry.find(run_id).predictions["lead_id"]) == set(FRAME["lead_id"]) - {lead}
+    assert registry.forget([lead]) == 0
+
+
+def test_a_model_is_found_by_its_version_while_it_is_kept(registry: Registry, logged: Callable[[datetime], str]) -> None:
+    version = logged(MAY)
+    found = registry.version_or_none(version)
+    assert found is not None
+    assert found.version == version
+    registry.client.delete_model_version(registry.name, version)
+    assert registry.version_or_none(version) is None
+    assert registry.version_or_none("7") is None
+
+
 def test_a_run_that_cannot_be_named_or_compared_is_one_sentence(registry: Registry, logged: Callable[[datetime], str]) -> None:
     with pytest.raises(Problem, match="There is no run and no model version 7: the newest runs are none yet"):
         registry.find("7")

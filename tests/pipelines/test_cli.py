@@ -17,7 +17,7 @@ Typed = Callable[..., tuple[int, str, str]]
 COMMANDS = (
     *("demo", "init", "check", "extract", "train", "score", "review", "writeback", "nightly"),
     *("backfill", "explain", "simulate", "status", "promote", "rollback", "backtest", "compare", "feedback"),
-    *("pin", "drop", "release", "verify"),
+    *("pin", "drop", "release", "verify", "erase"),
 )
 
 

@@ -38,3 +38,16 @@ def test_what_the_user_set_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_HOME": "/theirs"})
     prepare(tmp_path)
     assert (os.environ["PREFECT_LOGGING_LEVEL"], os.environ["PREFECT_HOME"]) == ("DEBUG", "/theirs")
+
+
+def test_what_an_earlier_version_left_readable_for_others_is_closed_and_so_is_all_that_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    (tmp_path / "mlartifacts").mkdir(mode=0o755)
+    (tmp_path / "mlflow.db").write_text("", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("the user's own", encoding="utf-8")
+    for path, mode in ((tmp_path, 0o755), (tmp_path / "mlartifacts", 0o755), (tmp_path / "mlflow.db", 0o644), (tmp_path / "notes.txt", 0o644)):
+        path.chmod(mode)
+    prepare(tmp_path)
+    (tmp_path / "new").write_text("", encoding="utf-8")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, *tmp_path.iterdir())}
+    assert modes == {tmp_path.name: 0o755, "mlartifacts": 0o700, "mlflow.db": 0o600, "notes.txt": 0o644, "new": 0o600}

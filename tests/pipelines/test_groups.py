@@ -12,11 +12,12 @@ import pytest
 from conftest import MadeUp
 
 from features import examples
+from features.plan import Attribute
 from features.problem import Problem
 from models.metrics import Judged
 from models.registry import Registry
 from pipelines.company import Company, open_company
-from pipelines.groups import groups_of, protected_attributes, protected_of
+from pipelines.groups import groups_of, may_learn, protected_attributes, protected_of
 from pipelines.settings import read_settings
 from pipelines.train import build_examples, challenge_champion
 
@@ -64,6 +65,17 @@ def test_what_is_protected_is_never_learned_from(opened: Company) -> None:
     assert not {"language", "region"} & set(study.plan.rated)
     unprotected = Registry(opened.settings.tracking_uri).champion().scorer.plan
     assert {"language", "region"} <= {attribute.name for attribute in unprotected.attributes}
+
+
+def test_what_a_law_protects_is_learned_from_only_where_it_is_allowed_and_who_somebody_is_never(opened: Company) -> None:
+    allowing = opened.settings.training.model_copy(update={"allow": ("gender", "phone")})
+    allowed = replace(opened, settings=opened.settings.model_copy(update={"training": allowing}))
+    gender, phone = Attribute("gender", "leads", "category", "creation"), Attribute("phone", "leads", "text", "creation")
+    has_phone = Attribute("has_phone", "leads", "flag", "creation")
+    assert [may_learn(opened, field) for field in (gender, phone, has_phone)] == [False, False, True]
+    assert [may_learn(allowed, field) for field in (gender, phone, has_phone)] == [True, False, True]
+    known = replace(opened, attributes=(*opened.attributes, gender))
+    assert "gender" not in {attribute.name for attribute in build_examples.fn(known).plan.attributes}
 
 
 def test_a_champion_that_learned_from_what_is_protected_by_now_is_replaced(opened: Company) -> None:

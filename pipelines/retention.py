@@ -1,0 +1,96 @@
+"""What is kept no longer than the company says: people of whom nothing was heard for so long, and nights of so long ago."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from features.problem import Problem
+from pipelines.delivery.folder import withdraw_folder
+from pipelines.erase import forget, rewrite
+from pipelines.report import Report
+from pipelines.settings import Settings
+from pipelines.warehouse import Warehouse
+
+EXPIRED = "kept long enough"
+_CLOCKS = {"leads": ("created_at",), "activities": ("occurred_at",), "lead_changes": ("changed_at",), "deals": ("created_at", "closed_at")}
+_NIGHTS = {
+    **dict.fromkeys(("ledger", "nights", "shifts", "writebacks", "feedback", "deliveries"), "as_of"),
+    "decisions": "until",
+    **dict.fromkeys(("quarantine", "extracts"), "extracted_at"),
+}
+
+
+def keep_to_time(settings: Settings, now: datetime) -> Report:
+    """Erase what [people] in leadscore.toml keeps no longer; nothing where it sets no time.
+
+    Time is counted back from the end of the extract, as everywhere: a source that has stopped makes nobody older.
+
+    Parameters
+    ----------
+    now : when it is done, for the record.
+
+    Raises
+    ------
+    Problem : more people would be erased at once than [source] shrink_limit lets a table lose. Nobody is erased then.
+    """
+    people = settings.people
+    if not people.keep_days and not people.keep_nights_days:
+        return Report("retention")
+    with Warehouse.of(settings) as warehouse:
+        until = warehouse.extracted_at()
+        if until is None:
+            return Report("retention")
+        facts: dict[str, int] = {}
+        with warehouse.transaction():
+            # Nights first: those that go are not written anew for anybody.
+            if people.keep_nights_days:
+                facts["nights removed"] = _remove_nights(settings, warehouse, until - timedelta(days=people.keep_nights_days))
+            if people.keep_days:
+                ids = silent(warehouse, until - timedelta(days=people.keep_days))
+                _believe(settings, warehouse, len(ids))
+                if ids:
+                    forget(settings, warehouse, ids, EXPIRED, now)
+                facts["leads erased"] = len(ids)
+    if any(facts.values()):
+        rewrite(settings.warehouse_file)
+    return Report("retention", {name: count for name, count in facts.items() if count})
+
+
+def silent(warehouse: Warehouse, since: datetime) -> list[str]:
+    """The leads of people who gave no sign of life from an instant on; leads merged into one are one person."""
+    there = {table: clocks for table, clocks in _CLOCKS.items() if warehouse.has(table)}
+    signs = " UNION ALL ".join(f"SELECT lead_id, {clock} AS at FROM {table}" for table, clocks in there.items() for clock in clocks)
+    merges = warehouse.crm().leads.select("lead_id", "merged_into").execute().dropna()
+    warehouse.raw.register("merges", merges)
+    try:
+        found = warehouse.raw.execute(
+            f"WITH RECURSIVE last AS (SELECT lead_id, max(at) AS at FROM ({signs}) SEMI JOIN leads USING (lead_id) GROUP BY lead_id),"
+            " links(one, other) AS (SELECT lead_id, merged_into FROM merges UNION SELECT merged_into, lead_id FROM merges),"
+            " same(lead_id, other) AS (SELECT lead_id, lead_id FROM last UNION SELECT lead_id, links.other FROM same JOIN links ON same.other = one)"
+            " SELECT same.lead_id FROM same JOIN last ON last.lead_id = same.other GROUP BY same.lead_id HAVING max(last.at) < ? ORDER BY 1",
+            [since],
+        ).fetchall()
+    finally:
+        warehouse.raw.unregister("merges")
+    return [str(lead) for (lead,) in found]
+
+
+def _believe(settings: Settings, warehouse: Warehouse, gone: int) -> None:
+    """A time that takes most of the company is a slip of the pen, and cannot be taken back."""
+    limit, leads = settings.source.shrink_limit, warehouse.size("leads")
+    if gone > leads * limit:
+        raise Problem(
+            f"[people] keep_days = {settings.people.keep_days} would erase {gone:,} of {leads:,} leads for good, more than [source] shrink_limit = "
+            f"{limit:.0%} allows: nobody was erased. Correct it in leadscore.toml, or raise the limit for the first time if this is right."
+        )
+
+
+def _remove_nights(settings: Settings, warehouse: Warehouse, before: datetime) -> int:
+    """Remove the nights before an instant, and all that belongs to them alone; how many there were."""
+    nights = warehouse.raw.execute("SELECT DISTINCT outcome, as_of FROM ledger WHERE as_of < ?", [before]).fetchall()
+    for outcome, night in nights:
+        chosen = settings.model_copy(update={"chosen": outcome})
+        withdraw_folder(chosen.lists_folder / str(settings.timeline.day(night)))
+    for table, clock in _NIGHTS.items():
+        warehouse.raw.execute(f"DELETE FROM {table} WHERE {clock} < ?", [before])
+    return len(nights)
