@@ -31,7 +31,7 @@ _NESTED = "mlflow.parentRunId"
 # What every MLflow server takes as a tag.
 _LONGEST = 5_000
 _SEAL = "seal"
-_ELSE = "go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
+WAY_OUT = "go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
 # What MLflow, or a Python that serves the model, writes beside it whenever it is fetched.
 _BESIDE = ("registered_model_meta", "__pycache__")
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
@@ -242,7 +242,7 @@ class Registry:
         if _is_changed(version, folder):
             raise Problem(
                 f"The files of model version {version.version} are not those that were logged: somebody changed them, or the disk did. Put back a "
-                f"copy of {folder}, or {_ELSE}"
+                f"copy of {folder}, or {WAY_OUT}"
             )
         run_id = str(version.run_id or version.tags.get("run"))
         return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), self.run_metrics(run_id))
@@ -260,7 +260,7 @@ class Registry:
             return Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
         except (MlflowException, OSError) as error:
             raise Problem(
-                f"The files of model version {version.version} cannot be read ({type(error).__name__}): put back a copy of them, or {_ELSE}"
+                f"The files of model version {version.version} cannot be read ({type(error).__name__}): put back a copy of them, or {WAY_OUT}"
             ) from error
 
     def seals(self) -> dict[str, str]:

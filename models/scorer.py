@@ -165,7 +165,7 @@ class Scorer:
         """
         try:
             return cls._read(folder)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, LightGBMError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, LightGBMError) as error:
             raise Problem(
                 f"The stored model in {folder} cannot be read ({type(error).__name__}): put back a copy of it, or run `leadscore train`."
             ) from error

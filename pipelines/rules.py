@@ -59,7 +59,11 @@ def succession(company: Company, scorer: Scorer, past: bool) -> Decision:
     ----------
     past : see `pipelines.rival.rival`.
     """
-    champion, vacant = rival(company, past)
+    try:
+        champion, vacant = rival(company, past)
+    except Problem as problem:
+        # See `pipelines.train.challenge_champion`.
+        return Decision(False, (str(problem).rstrip("."),))
     if champion is None or champion.scorer.caveat:
         return Decision(True, (vacant or "the champion before them was rules too",))
     return Decision(False, (f"the learned champion, version {champion.version}, stays: these are {scorer.caveat}",))

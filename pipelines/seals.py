@@ -12,7 +12,7 @@ def sealed(columns: Iterable[str]) -> str:
     """The statement that counts and seals every night of the ledger: outcome, as_of, leads, digest.
 
     A night's digest does not depend on the order of its rows, nor on columns that it has nothing in: those that a later release adds leave it alone.
-    A million rows take a second.
+    A million rows take a few seconds.
     """
     row = ", ".join(f"{column} := {column}" for column in sorted(columns) if column != "PRIMARY")
     text = f"json_merge_patch('{{}}', to_json(struct_pack({row})))::VARCHAR"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.registry import WAY_OUT
 from pipelines.company import Company, open_company
 from pipelines.delivery.folder import changed, nights
 from pipelines.registry import registry_of
@@ -42,9 +43,10 @@ def _outcome(company: Company) -> Report:
 
 
 def _models(models: dict[str, str]) -> list[str]:
-    way = "put back a copy, or go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
     said = {"changed": "not those that were logged", "gone": "gone, or cannot be read"}
-    return [f"The files of model version {version} are {said[state]}: {way}" for version, state in models.items() if state in said]
+    return [
+        f"The files of model version {version} are {said[state]}: put back a copy, or {WAY_OUT}" for version, state in models.items() if state in said
+    ]
 
 
 def _nights(company: Company) -> list[str]:
