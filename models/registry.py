@@ -245,7 +245,7 @@ class Registry:
                 f"copy of {folder}, or {WAY_OUT}"
             )
         run_id = str(version.run_id or version.tags.get("run"))
-        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), self.run_metrics(run_id))
+        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), self._metrics_if_kept(run_id))
 
     def _folder(self, version: Any) -> Path:
         """Where the files of a version lie on this machine.
@@ -429,6 +429,15 @@ class Registry:
             return Path(self.client.download_artifacts(run_id, file))
         except (MlflowException, OSError) as error:
             raise Problem(f"{named} keeps no {file}, so that it cannot be compared: train or backtest again, and name the new run.") from error
+
+    def _metrics_if_kept(self, run_id: str) -> dict[str, float]:
+        """The metrics of a run; none where somebody has deleted it, which is no reason to score nobody."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.run_metrics(run_id)
+        except MlflowException:
+            return {}
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""

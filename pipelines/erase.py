@@ -213,15 +213,15 @@ def _said(warehouse: Warehouse, ids: Collection[str], columns: dict[str, list[st
 
 
 def _unquote(warehouse: Warehouse, said: list[str]) -> int:
-    """Refused rows go in which one of these texts stands by itself."""
-    deleted = 0
+    """Refused rows in which one of these texts stands by itself no longer show it: they stay, so that every row of an extract is accounted for."""
+    hidden = 0
     for text in said:
-        deleted += warehouse.raw.execute(
-            r"DELETE FROM quarantine WHERE contains(lower(value), lower($1))"
+        hidden += warehouse.raw.execute(
+            r"UPDATE quarantine SET value = NULL WHERE contains(lower(value), lower($1))"
             r" AND regexp_matches(value, '(^|\W)' || regexp_escape($1) || '(\W|$)', 'i')",
             [text],
         ).fetchall()[0][0]
-    return deleted
+    return hidden
 
 
 def _nights(warehouse: Warehouse, ids: Collection[str]) -> list[tuple[str, datetime]]:

@@ -121,6 +121,9 @@ def _belief(company: Company, champion: Champion | None) -> tuple[str, ...]:
             f"A points table ranks the {settings.outcome.rule.words.those} until then (version {champion.version}).",
         )
     said, found = settings.outcome.rule.words, champion.metrics
+    model = f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}."
+    if not found:
+        return (model, "The run that it came from is no longer kept, and with it how it did on past nights.")
     share, slope = found["worked_share"], found["calibration_slope"]
     return (
         f"On past nights it had not seen, {100 * share:.0f} of 100 {said.who}s, {said.first}, held 9 of 10 {said.found} "
@@ -129,7 +132,7 @@ def _belief(company: Company, champion: Champion | None) -> tuple[str, ...]:
         f"({found['lift_at_10_low']:.1f} to {found['lift_at_10_high']:.1f}).",
         f"Calibration slope {slope:.2f} ({found['calibration_slope_low']:.2f} to {found['calibration_slope_high']:.2f}); 1 is perfect.",
         *_worth(scorer, said.who),
-        f"Model: {scorer.model.name}, version {champion.version}, learned from what was known until {scorer.known_until:%Y-%m-%d}.",
+        model,
     )
 
 
