@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -97,13 +97,10 @@ def person(warehouse: Warehouse, lead: str) -> list[str]:
     ------
     Problem : it is the id of an account.
     """
-    columns = _columns(warehouse)
-    merges = (
-        "SELECT lead_id AS one, merged_into AS other FROM leads" if "merged_into" in columns.get("leads", ()) else "SELECT NULL, NULL WHERE false"
-    )
+    columns = warehouse.columns()
     found = warehouse.raw.execute(
-        f"WITH RECURSIVE merges(one, other) AS ({merges}), links AS (SELECT one, other FROM merges UNION SELECT other, one FROM merges),"
-        " known(id) AS (SELECT $1 UNION SELECT other FROM links JOIN known ON one = id) SELECT id FROM known WHERE id IS NOT NULL ORDER BY id",
+        f"WITH RECURSIVE {links(columns)}, known(id) AS (SELECT $1 UNION SELECT other FROM links JOIN known ON one = id)"
+        " SELECT id FROM known WHERE id IS NOT NULL ORDER BY id",
         [lead],
     ).fetchall()
     ids = [str(one) for (one,) in found]
@@ -111,6 +108,18 @@ def person(warehouse: Warehouse, lead: str) -> list[str]:
     if not known and warehouse.knows(lead):
         raise Problem(f"{lead} is an account, and accounts are no people: name its leads, one after the other.")
     return ids if known or any(_count(warehouse, table, ids) for table in _SCORED) else []
+
+
+def links(columns: Mapping[str, Collection[str]]) -> str:
+    """For a WITH clause: `links`, which ids (one, other) are the same person, seen from both.
+
+    Parameters
+    ----------
+    columns : table -> the columns that it has; leads of an extract of before there were merges have none.
+    """
+    merged = "merged_into" if "merged_into" in columns.get("leads", ()) else "NULL::VARCHAR"
+    merges = f"SELECT lead_id AS one, {merged} AS other FROM leads" if "leads" in columns else "SELECT NULL::VARCHAR AS one, NULL::VARCHAR AS other"
+    return f"merges AS ({merges}), links AS (SELECT one, other FROM merges UNION SELECT other, one FROM merges)"
 
 
 def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], because: str, now: datetime) -> Gone:
@@ -121,7 +130,7 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
     ids : of the leads.
     because : why; never who.
     """
-    gone, columns = Gone(), _columns(warehouse)
+    gone, columns = Gone(), warehouse.columns()
     accounts = _accounts(warehouse, columns, ids)
     nights = _nights(warehouse, [*ids, *accounts])
     said = _said(warehouse, ids, columns)
@@ -173,14 +182,6 @@ def rewrite(file: Path) -> None:
         ) from error
     fresh.chmod(0o600)
     os.replace(fresh, file)
-
-
-def _columns(warehouse: Warehouse) -> dict[str, list[str]]:
-    rows = warehouse.raw.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND schema_name = 'main'").fetchall()
-    columns: dict[str, list[str]] = {}
-    for table, column in rows:
-        columns.setdefault(table, []).append(column)
-    return columns
 
 
 def _count(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:

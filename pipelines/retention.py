@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from features.problem import Problem
 from pipelines.delivery.folder import withdraw_folder
-from pipelines.erase import forget, rewrite
+from pipelines.erase import forget, links, rewrite
 from pipelines.report import Report
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
@@ -58,20 +58,16 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
 
 def silent(warehouse: Warehouse, since: datetime) -> list[str]:
     """The leads of people who gave no sign of life from an instant on; leads merged into one are one person."""
-    there = {table: clocks for table, clocks in _CLOCKS.items() if warehouse.has(table)}
-    signs = " UNION ALL ".join(f"SELECT lead_id, {clock} AS at FROM {table}" for table, clocks in there.items() for clock in clocks)
-    merges = warehouse.crm().leads.select("lead_id", "merged_into").execute().dropna()
-    warehouse.raw.register("merges", merges)
-    try:
-        found = warehouse.raw.execute(
-            f"WITH RECURSIVE last AS (SELECT lead_id, max(at) AS at FROM ({signs}) SEMI JOIN leads USING (lead_id) GROUP BY lead_id),"
-            " links(one, other) AS (SELECT lead_id, merged_into FROM merges UNION SELECT merged_into, lead_id FROM merges),"
-            " same(lead_id, other) AS (SELECT lead_id, lead_id FROM last UNION SELECT lead_id, links.other FROM same JOIN links ON same.other = one)"
-            " SELECT same.lead_id FROM same JOIN last ON last.lead_id = same.other GROUP BY same.lead_id HAVING max(last.at) < ? ORDER BY 1",
-            [since],
-        ).fetchall()
-    finally:
-        warehouse.raw.unregister("merges")
+    columns = warehouse.columns()
+    clocks = ((table, clock) for table, every in _CLOCKS.items() if table in columns for clock in every)
+    signs = " UNION ALL ".join(f"SELECT lead_id, {clock} AS seen FROM {table}" for table, clock in clocks)
+    found = warehouse.raw.execute(
+        f"WITH RECURSIVE {links(columns)},"
+        f" last AS (SELECT lead_id, max(seen) AS seen FROM ({signs}) SEMI JOIN leads USING (lead_id) GROUP BY lead_id),"
+        " same(lead_id, id) AS (SELECT lead_id, lead_id FROM last UNION SELECT same.lead_id, links.other FROM same JOIN links ON links.one = same.id)"
+        " SELECT same.lead_id FROM same JOIN last ON last.lead_id = same.id GROUP BY same.lead_id HAVING max(last.seen) < ? ORDER BY 1",
+        [since],
+    ).fetchall()
     return [str(lead) for (lead,) in found]
 
 

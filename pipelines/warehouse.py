@@ -149,7 +149,7 @@ class Warehouse:
         migrate(self.raw, file)
         for name in _KEPT:
             self._make(name)
-        columns = self._columns()
+        columns = self.columns()
         self._complete(columns)
         if mirror:
             with self._alone():
@@ -161,7 +161,7 @@ class Warehouse:
         columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
 
-    def _columns(self) -> dict[str, list[str]]:
+    def columns(self) -> dict[str, list[str]]:
         """The columns of every table and view there is."""
         columns: dict[str, list[str]] = {}
         for table, column in self.raw.execute("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall():
