@@ -154,7 +154,7 @@ class Warehouse:
         if mirror:
             with self._alone():
                 mirror.fetch()
-            columns = self._columns()
+            columns = self.columns()
         self._show(columns)
 
     def _make(self, name: str) -> None:
