@@ -85,7 +85,7 @@ def test_outcomes_do_not_touch_each_other(kept: tuple[Path, dict[str, Any]]) -> 
     with pytest.raises(Problem, match=rf"^Outcome purchase: {none} Outcome account: {none}$"):
         score(config)
     assert Path(reports["score"].facts["page"]).with_name("leads.csv").read_bytes() == listed
-    told = standing(read_settings(config))
+    told = standing(read_settings(config), datetime(2026, 1, 1))
     assert (told.facts["default: nights"], told.facts["purchase: nights"]) == (1, 0)
     assert told.facts["purchase: champion"] == "none yet"
     assert told.rows[0]["outcome"] == "default"

@@ -60,6 +60,7 @@ def test_before_the_first_night_the_next_step_is_named(untouched: Path, prefect_
 
 def test_where_things_stand_before_the_first_training(untouched: Path, prefect_server: str) -> None:
     extract(untouched)
-    told = standing(read_settings(untouched))
+    told = standing(read_settings(untouched), datetime(2025, 9, 1))
     assert (told.facts["champion"], told.facts["nights"], told.rows) == ("none yet", 0, ())
     assert told.facts["quarantined in the last extract"] > 0
+    assert told.facts["next night"] == "2025-09-01 02:00 UTC"
