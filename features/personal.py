@@ -1,4 +1,4 @@
-"""Fields that say who somebody is, and fields that a law protects: a score knows neither."""
+"""Fields that say who somebody is, and fields that a law protects: a score knows neither. And what no sentence may repeat."""
 
 from __future__ import annotations
 
@@ -83,3 +83,12 @@ def masked(text: str) -> str:
     '[address] is taken'
     """
     return re.sub(_ADDRESS, "[address]", text)
+
+
+def unsigned(url: str) -> str:
+    """The address of a server without the user and the password that may stand in it.
+
+    >>> unsigned("postgresql://scorer:s3cret@db.example/crm")
+    'postgresql://db.example/crm'
+    """
+    return re.sub("//[^/@]*@", "//", url)

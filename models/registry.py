@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import tempfile
 import warnings
@@ -18,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.personal import unsigned
 from features.problem import Problem
 from models.metrics import Estimate
 from models.run import Run, Training
@@ -113,8 +113,7 @@ class Registry:
             raise self._no_answer() from None
 
     def _no_answer(self) -> NoAnswer:
-        server = re.sub("//[^/@]*@", "//", self.uri)
-        return NoAnswer(f"The tracking server {server} cannot be reached: start it, or correct `tracking` in leadscore.toml.")
+        return NoAnswer(f"The tracking server {unsigned(self.uri)} cannot be reached: start it, or correct `tracking` in leadscore.toml.")
 
     def log(self, training: Training) -> str:
         """Log a training as one run with a nested run a fold, register its model, and return the new version."""

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Collection
 from hashlib import sha256
 
+from pipelines.catalog import kinds_of
 from pipelines.warehouse import Warehouse
 
 REASON = "is erased"
@@ -48,9 +49,8 @@ class Erased:
 
         A lead that was merged into one that was erased is the same person, and is erased from then on.
         """
-        columns = {name for (name,) in self.raw.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'mapped'").fetchall()}
         salt = self._salt()
-        if not salt or "lead_id" not in columns:
+        if not salt or "lead_id" not in kinds_of(self.raw, "mapped"):
             return
         gone = "sha256($1 || {}) IN (SELECT digest FROM erased)"
         if table == "leads":

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 
 from features.problem import Problem
+from pipelines.catalog import kinds_of, whole
 
 Raw = duckdb.DuckDBPyConnection
 _TABLE = "version"
@@ -21,9 +22,9 @@ _TABLE = "version"
 
 def _named_outcomes(raw: Raw) -> None:
     """A ledger of before there were several outcomes holds the nights of the default one."""
-    if "outcome" in _columns(raw, "ledger") or not _columns(raw, "ledger"):
+    kinds = kinds_of(raw, "ledger")
+    if "outcome" in kinds or not kinds:
         return
-    kinds = dict(raw.execute("SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'ledger'").fetchall())
     columns = ", ".join(f"{name} {kind}{' NOT NULL' if name in ('as_of', 'lead_id', 'probability') else ''}" for name, kind in kinds.items())
     raw.execute("ALTER TABLE ledger RENAME TO ledger_before")
     raw.execute(f"CREATE TABLE ledger (outcome VARCHAR NOT NULL, {columns}, PRIMARY KEY (outcome, as_of, lead_id))")
@@ -51,17 +52,12 @@ def migrate(raw: Raw, file: Path | None = None) -> None:
     refuse_newer(there)
     if there == now:
         return
-    if file and _columns(raw, "ledger"):
+    if file and kinds_of(raw, "ledger"):
         _keep_copy(raw, file, file.with_name(f"{file.name}.before-version-{now}"))
-    raw.execute("BEGIN TRANSACTION")
-    try:
+    with whole(raw):
         for step in STEPS[there:]:
             step(raw)
         raw.execute(f"CREATE OR REPLACE TABLE {_TABLE} AS SELECT {now} AS version")
-    except BaseException:
-        raw.execute("ROLLBACK")
-        raise
-    raw.execute("COMMIT")
 
 
 def refuse_newer(version: int) -> None:
@@ -80,13 +76,9 @@ def refuse_newer(version: int) -> None:
 
 def version_of(raw: Raw) -> int:
     """Which version the tables are of; 0 where they do not say."""
-    if not _columns(raw, _TABLE):
+    if not kinds_of(raw, _TABLE):
         return 0
     return int(raw.execute(f"SELECT max(version) FROM {_TABLE}").fetchall()[0][0])
-
-
-def _columns(raw: Raw, table: str) -> list[str]:
-    return [name for (name,) in raw.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ? AND NOT internal", [table]).fetchall()]
 
 
 def _keep_copy(raw: Raw, file: Path, copy: Path) -> None:

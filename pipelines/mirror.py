@@ -23,6 +23,8 @@ import duckdb
 import pyarrow as pa
 
 from features.problem import Problem
+from pipelines.catalog import kinds_of
+from pipelines.crm.mapping import quoted
 from pipelines.migrations import refuse_newer, version_of
 from pipelines.server import PARTED, STORED, Part, Parts, Server
 
@@ -58,7 +60,7 @@ class Mirror:
         Problem : a newer version of the product wrote what the server holds.
         """
         if self.server.is_new():
-            self.server.set_up(version_of(self.raw), {table: Part(0, "0", json.dumps(self._columns(table))) for table in self._tables()})
+            self.server.set_up(version_of(self.raw), {table: Part(0, "0", _told(kinds_of(self.raw, table))) for table in self._tables()})
         refuse_newer(self.server.version())
         with self.server.reading():
             there, here = self.server.parts(), self._stored()
@@ -102,24 +104,17 @@ class Mirror:
 
     def _parts(self, table: str) -> Parts:
         """Every part of a table as the copy has it now; of one that is gone, none."""
-        columns = self._columns(table)
-        if not columns:
+        kinds = kinds_of(self.raw, table)
+        if not kinds:
             return {}
         place = "" if table in PARTED else "row_number() OVER (), "
-        row = f"json_array({place}{', '.join(_quoted(name) for name, _ in columns)})::VARCHAR"
+        row = f"json_array({place}{', '.join(map(quoted, kinds))})::VARCHAR"
         found = self.raw.execute(
             f"SELECT part, count(*), bit_xor(md5_number(row)) FROM (SELECT {_part_of(table)} AS part, {row} AS row FROM {table}) GROUP BY part"
         ).fetchall()
-        told = json.dumps(columns)
+        told = _told(kinds)
         whole = {} if table in PARTED or found else {(table, ""): Part(0, "0", told)}
         return {**whole, **{(table, part): Part(rows, f"{digest:x}", told) for part, rows, digest in found}}
-
-    def _columns(self, table: str) -> list[list[str]]:
-        """Name and kind of the columns that the copy has of a table."""
-        found = self.raw.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal ORDER BY column_index", [table]
-        ).fetchall()
-        return [list(column) for column in found]
 
     def _tables(self) -> list[str]:
         own = [STORED, "version"]
@@ -144,16 +139,16 @@ class Mirror:
 
     def _fetch(self, table: str, part: str, known: Part) -> None:
         """Bring a part of a table from the server to the copy."""
-        columns = json.loads(known.columns)
-        self._forget(table, part, drop=self._columns(table) != columns and table not in PARTED)
-        self.raw.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(f'{_quoted(name)} {kind}' for name, kind in columns)})")
+        self._forget(table, part, drop=table not in PARTED and _told(kinds_of(self.raw, table)) != known.columns)
+        columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in json.loads(known.columns))
+        self.raw.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
         for rows in self.server.rows(table, part, known):
             self._keep(table, known.names, rows)
         self._note(table, part, known)
 
     def _keep(self, table: str, names: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Add rows to a table of the copy."""
-        there: Any = self.raw.sql(f"SELECT {', '.join(map(_quoted, names))} FROM {table} LIMIT 0").to_arrow_table()
+        there: Any = self.raw.sql(f"SELECT {', '.join(map(quoted, names))} FROM {table} LIMIT 0").to_arrow_table()
         columns = [pa.array(values, kind.type) for values, kind in zip(zip(*rows, strict=True), there.schema, strict=True)]
         self.raw.register("fetched_rows", pa.table(columns, schema=there.schema))
         self.raw.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fetched_rows")
@@ -164,7 +159,7 @@ class Mirror:
         self._note(table, part, None)
         if drop:
             self.raw.execute(f"DROP TABLE IF EXISTS {table}")
-        elif self._columns(table):
+        elif kinds_of(self.raw, table):
             self.raw.execute(f"DELETE FROM {table} WHERE {_part_of(table)} = ?", [part])
 
 
@@ -174,5 +169,6 @@ def _part_of(table: str) -> str:
     return f"concat_ws(' ', {', '.join(columns)})" if columns else "''"
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _told(kinds: dict[str, str]) -> str:
+    """A table's columns as `Part` keeps them."""
+    return json.dumps(list(map(list, kinds.items())))

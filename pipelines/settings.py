@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from features.personal import unsigned
 from features.plan import NIGHTS_PER_LEAD
 from features.problem import Problem
 from features.timeline import Timeline
@@ -279,13 +280,13 @@ class Settings(Section):
     @property
     def warehouse_name(self) -> str:
         """The same for a sentence: without user and password."""
-        return re.sub("//[^/@]*@", "//", self.warehouse_url)
+        return unsigned(self.warehouse_url)
 
     @property
     def warehouse_file(self) -> Path:
         """The DuckDB file on this machine: the warehouse itself, or what was fetched of it."""
         url = self.warehouse_url
-        return self.copy_file if url.startswith(("postgres://", "postgresql://")) else Path(url)
+        return self.copy_file if on_a_server(url) else Path(url)
 
     @property
     def copy_file(self) -> Path:
@@ -301,6 +302,15 @@ class Settings(Section):
     def tracking_uri(self) -> str:
         """Where MLflow keeps runs and models: SQLite in the home folder unless told otherwise."""
         return os.environ.get("MLFLOW_TRACKING_URI") or self.tracking or f"sqlite:///{self.home_folder / 'mlflow.db'}"
+
+
+def on_a_server(warehouse: str) -> bool:
+    """Whether a warehouse is a PostgreSQL server rather than a file.
+
+    >>> on_a_server("postgresql://db.example/crm"), on_a_server(".leadscore/warehouse.duckdb")
+    (True, False)
+    """
+    return warehouse.startswith(("postgres://", "postgresql://"))
 
 
 def read_settings(path: Path) -> Settings:

@@ -63,15 +63,16 @@ def named(company: Company, ledger: pd.DataFrame) -> pd.DataFrame:
 
 def goals(company: Company, night: datetime) -> Goals:
     """What is to be reached, and how unlike each other the deals are that were won by the night."""
-    wanted, owners = company.settings.list, company.crm.owners.execute().dropna(subset="quota")
+    wanted, owners = company.settings.list, company.crm.owners.execute()
+    quotas = owners.dropna(subset="quota")
     won = purchases(company.crm, Outcome()).filter(lambda t: t.known_at < ibis.literal(night, "timestamp(6)"), lambda t: t.amount > 0)
     amounts = won.amount.execute()
     return Goals(
-        {str(owner): float(quota) for owner, quota in zip(owners["owner_id"], owners["quota"], strict=True)},
+        {str(owner): float(quota) for owner, quota in zip(quotas["owner_id"], quotas["quota"], strict=True)},
         dict(wanted.quota),
         wanted.quota_of,
         tuple(sorted(amounts / amounts.mean())) if len(amounts) else (1.0,),
-        {str(owner): wanted.capacity for owner in company.crm.owners.execute()["owner_id"]} | company.capacities(),
+        {str(owner): wanted.capacity for owner in owners["owner_id"]} | company.capacities(),
         dict(wanted.team_capacity),
     )
 

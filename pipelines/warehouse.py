@@ -20,10 +20,11 @@ from features.crm import Crm
 from features.personal import may_be_told
 from features.plan import Attribute
 from features.problem import Problem
+from pipelines.catalog import whole
 from pipelines.environment import keep_private
 from pipelines.migrations import migrate
 from pipelines.seals import sealed
-from pipelines.settings import DEFAULT, Settings
+from pipelines.settings import DEFAULT, Settings, on_a_server
 from pipelines.views import views
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Warehouse:
         columns = self.columns()
         self._complete(columns)
         if mirror:
-            with self._alone():
+            with whole(self.raw):
                 mirror.fetch()
             columns = self.columns()
         self._show(columns)
@@ -176,8 +177,8 @@ class Warehouse:
                     self.raw.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
 
     def _show(self, columns: dict[str, list[str]]) -> None:
-        """Views of the ledger, with whatever names the tables of the last extract have."""
-        with self._alone():
+        """Views of the ledger, with whatever names the tables of the last extract have; a server has views of its own."""
+        with whole(self.raw):
             for view in views(columns):
                 self.raw.execute(view)
 
@@ -195,7 +196,7 @@ class Warehouse:
         ------
         Problem : another process has it open, it is no DuckDB file, or the server cannot be reached.
         """
-        if not url.startswith(("postgres://", "postgresql://")):
+        if not on_a_server(url):
             with cls._opened(url) as connection:
                 yield cls(connection, file=Path(url))
             return
@@ -245,19 +246,8 @@ class Warehouse:
         ----------
         tables : those that may be changed; none are named: any.
         """
-        with self._alone(), self.mirror.transaction(tables or (*SCHEMAS, *_KEPT)) if self.mirror else nullcontext():
+        with whole(self.raw), self.mirror.transaction(tables or (*SCHEMAS, *_KEPT)) if self.mirror else nullcontext():
             yield
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """A transaction of this file alone: of what a server does not hold."""
-        self.raw.execute("BEGIN TRANSACTION")
-        try:
-            yield
-        except BaseException:
-            self.raw.execute("ROLLBACK")
-            raise
-        self.raw.execute("COMMIT")
 
     def has(self, table: str) -> bool:
         """Whether a table exists."""

@@ -9,6 +9,7 @@ import duckdb
 
 from features.contract import SCHEMAS
 from features.personal import CONTACT, identifying, protected
+from pipelines.catalog import kinds_of
 from pipelines.crm.mapping import quoted
 from pipelines.settings import Settings, TableName
 from pipelines.warehouse import Warehouse
@@ -32,9 +33,7 @@ def remember_attributes(settings: Settings, warehouse: Warehouse, tables: Collec
         if origin not in tables:
             continue
         fixed = settings.source.tables[origin].fixed_at_creation
-        for column, kind in warehouse.raw.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [origin]
-        ).fetchall():
+        for column, kind in kinds_of(warehouse.raw, origin).items():
             if column not in SCHEMAS[origin]:
                 known = "history" if origin == "leads" and column in history else "creation" if column in fixed else "today"
                 kind = _kind(warehouse, origin, column, kind, known)

