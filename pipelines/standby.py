@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from features.problem import Problem
 from models.registry import Champion, NoAnswer
 from models.scorer import Scorer
 from models.seal import seal_of
+from pipelines.environment import keep_private
 from pipelines.registry import registry_of
 from pipelines.settings import Settings
 
@@ -55,30 +57,39 @@ def keep(folder: Path, champion: Champion, now: datetime) -> None:
     ------
     Problem : it cannot be written.
     """
-    half = folder / "half"
+    keep_private()
+    half, note = folder / "half", folder / "half.json"
     try:
-        # `parents=True` would make those above it for everybody.
-        for place in (folder.parents[1], folder.parent, folder):
-            place.mkdir(exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(half, ignore_errors=True)
         champion.scorer.save(half)
-        for file in (half, *half.rglob("*")):
-            file.chmod(0o700 if file.is_dir() else 0o600)
-        seal = seal_of(half)
-        named = f"{champion.version}.{seal}"
-        if not (folder / named).is_dir():
-            os.replace(half, folder / named)
-            told = {"version": champion.version, "run_id": champion.run_id, "seal": seal, "metrics": champion.metrics, "since": now.isoformat()}
-            (folder / "half.json").write_text(json.dumps(told), encoding="utf-8")
-            (folder / "half.json").chmod(0o600)
-            os.replace(folder / "half.json", folder / _NEWEST)
+        told = {"version": champion.version, "seal": seal_of(half)}
+        kept = _place(folder, told)
+        if not kept.is_dir():
+            os.replace(half, kept)
+        # Not only where the files are new: a run may have been killed before it could say that it kept them.
+        if not _is_noted(folder, told):
+            note.write_text(json.dumps({**told, "run_id": champion.run_id, "metrics": champion.metrics, "since": now.isoformat()}), encoding="utf-8")
+            os.replace(note, folder / _NEWEST)
         for other in folder.iterdir():
-            if other.is_dir() and other.name != named:
+            if other.is_dir() and other != kept:
                 shutil.rmtree(other)
     except OSError as error:
         raise Problem(
             f"The copy of the champion could not be written to {folder} ({error.strerror}): free the disk or correct its permissions, and run again."
         ) from error
+
+
+def _place(folder: Path, told: Mapping[str, str]) -> Path:
+    return folder / f"{told['version']}.{told['seal']}"
+
+
+def _is_noted(folder: Path, told: Mapping[str, str]) -> bool:
+    """Whether a copy is said to be the newest; a note that cannot be read says nothing."""
+    try:
+        return told.items() <= json.loads((folder / _NEWEST).read_text(encoding="utf-8")).items()
+    except (OSError, ValueError):
+        return False
 
 
 def _kept(folder: Path, silence: NoAnswer) -> Champion:
@@ -89,7 +100,7 @@ def _kept(folder: Path, silence: NoAnswer) -> Champion:
         raise Problem(f"{silence} There is no copy of a champion on this machine to go on with.") from silence
     except (OSError, ValueError) as error:
         raise Problem(f"{silence} The copy of the champion in {folder} cannot be read ({type(error).__name__}).") from silence
-    place = folder / f"{told['version']}.{told['seal']}"
+    place = _place(folder, told)
     if seal_of(place) != told["seal"]:
         raise Problem(f"{silence} The copy of the champion in {place} is not what was kept: somebody changed it, so it scores nobody.") from silence
     said = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +66,26 @@ def test_of_two_champions_the_newer_is_kept_alone_and_nobody_else_can_read_it(si
     assert champion_of(silent, TUESDAY).version == "4"
     assert sorted(path.name.split(".")[0] for path in _folder(silent).iterdir()) == ["4", "newest"]
     assert {path.stat().st_mode & 0o077 for path in silent.home_folder.rglob("*")} == {0}
+
+
+def test_a_run_that_is_killed_amid_keeping_leaves_the_old_copy_and_the_next_one_keeps_the_new(
+    silent: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(_folder(silent), _champion("3"), MONDAY)
+    whole = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if target.name == "newest.json":
+            raise KeyboardInterrupt
+        whole(source, target)
+
+    with monkeypatch.context() as amid:
+        amid.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            keep(_folder(silent), _champion("4"), TUESDAY)
+    assert champion_of(silent, TUESDAY).version == "3"
+    keep(_folder(silent), _champion("4"), TUESDAY)
+    assert champion_of(silent, TUESDAY).version == "4"
 
 
 def test_a_copy_that_was_changed_scores_nobody(silent: Settings) -> None:
