@@ -154,8 +154,7 @@ def _team(night: Night, owners: list[str], place: dict[Any, int]) -> dict[str, A
     leads = night.complete.assign(owner_id=night.leads.get("owner_id", night.leads["owner"]))
     each = {str(owner): theirs for owner, theirs in leads.groupby("owner", sort=False)}
     of_team = {str(team): theirs for team, theirs in leads.groupby("team", sort=True)}
-    ids = {team: list(theirs["owner_id"].dropna().astype(str).unique()) for team, theirs in of_team.items()}
-    own = {owner: list(theirs["owner_id"].dropna().astype(str).unique()) for owner, theirs in each.items()}
+    ids, own = _owner_ids(of_team), _owner_ids(each)
     goals, teams = night.goals, [team for team in ids if team] if len(ids) > 1 else []
     return {
         "everybody": sums(leads, goals, goals.everybody(ids)),
@@ -170,6 +169,11 @@ def _team(night: Night, owners: list[str], place: dict[Any, int]) -> dict[str, A
             for owner in owners
         ],
     }
+
+
+def _owner_ids(groups: dict[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """Whose leads are in each group."""
+    return {name: list(theirs["owner_id"].dropna().astype(str).unique()) for name, theirs in groups.items()}
 
 
 def _best(leads: pd.DataFrame, place: dict[Any, int]) -> int | None:
