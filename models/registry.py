@@ -31,6 +31,7 @@ _NESTED = "mlflow.parentRunId"
 # What every MLflow server takes as a tag.
 _LONGEST = 5_000
 _SEAL = "seal"
+ORIGIN = ("dataset_digest", "code_version", "configuration_digest")
 WAY_OUT = "go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
 # What MLflow, or a Python that serves the model, writes beside it whenever it is fetched.
 _BESIDE = ("registered_model_meta", "__pycache__")
@@ -67,6 +68,7 @@ class Champion:
     ----------
     version, run_id : its own, and the run that it came from.
     metrics : the figures of that run.
+    origin : what that run says it was learned from and by: `dataset_digest`, `code_version`, `configuration_digest`.
     minded : what must be minded of where it came from; "": nothing.
     """
 
@@ -75,6 +77,7 @@ class Champion:
     scorer: Scorer
     metrics: Mapping[str, float] = field(default_factory=dict)
     minded: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 class NoAnswer(Problem):
@@ -244,7 +247,9 @@ class Registry:
                 f"copy of {folder}, or {WAY_OUT}"
             )
         run_id = str(version.run_id or version.tags.get("run"))
-        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), self._metrics_if_kept(run_id))
+        run = self._run_if_kept(run_id)
+        metrics, origin = (dict(run.metrics), {tag: run.tags[tag] for tag in ORIGIN if tag in run.tags}) if run else ({}, {})
+        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), metrics, origin=origin)
 
     def _folder(self, version: Any) -> Path:
         """Where the files of a version lie on this machine.
@@ -429,14 +434,14 @@ class Registry:
         except (MlflowException, OSError) as error:
             raise Problem(f"{named} keeps no {file}, so that it cannot be compared: train or backtest again, and name the new run.") from error
 
-    def _metrics_if_kept(self, run_id: str) -> dict[str, float]:
-        """The metrics of a run; none where somebody has deleted it, which is no reason to score nobody."""
+    def _run_if_kept(self, run_id: str) -> Any:
+        """Figures and tags of a run; None where somebody has deleted it, which is no reason to score nobody."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.run_metrics(run_id)
+            return self.client.get_run(run_id).data
         except MlflowException:
-            return {}
+            return None
 
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""

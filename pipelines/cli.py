@@ -220,17 +220,25 @@ def explain(
     for_the_person: Annotated[
         bool, typer.Option("--for-the-person", help="In plain words, all that is known, of every outcome: an answer to whom it is about.")
     ] = False,
+    lineage: Annotated[
+        bool, typer.Option("--lineage", help="What the score was made of: model, run, code, configuration, tables, quarantine.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print one lead's story: what was known, what it counted for, and its past scores."""
-    if for_the_person and (as_of or outcome != "default"):
-        raise typer.BadParameter("A person is told of tonight and of every outcome: leave out --as-of and --outcome.")
+    if for_the_person and (as_of or outcome != "default" or lineage):
+        raise typer.BadParameter("A person is told of tonight and of every outcome: leave out --as-of, --outcome and --lineage.")
     settings = _settings(config, outcome)
     _prepare(settings.home_folder)
     if for_the_person:
         from pipelines.disclosure import disclose
 
         _finish(disclose(settings, lead), as_json)
+        return
+    if lineage:
+        from pipelines.lineage import tell_lineage
+
+        _finish(tell_lineage(settings, lead, _day(as_of)), as_json)
         return
     from pipelines.story import tell
 

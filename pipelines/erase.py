@@ -142,6 +142,9 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
         gone.rows[table] = _delete(warehouse, table, [*ids, *alone])
     for outcome, night in nights:
         warehouse.seal_night(night, outcome)
+    warehouse.seal_tables()
+    # What a stage said of the night before may name them.
+    warehouse.raw.execute("DELETE FROM stages")
     gone.rows["quarantine"] = _unquote(warehouse, said)
     memory = Erased(warehouse)
     memory.remember(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # What would move a terminal's cursor, colour it, end a line, turn the reading direction, or not be text at all.
@@ -42,6 +42,17 @@ class Report:
         """One JSON object."""
         told = {"flow": self.flow, **self.facts, "rows": list(self.rows), "notices": list(self.notices), "refused": self.refused}
         return {**told, "failed": True} if self.failed else told
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Report:
+        """What `to_dict` told."""
+        own = ("flow", "rows", "notices", "refused", "failed")
+        facts = {name: value for name, value in told.items() if name not in own}
+        return cls(told["flow"], facts, tuple(told["rows"]), tuple(told["notices"]), told["refused"], told.get("failed", False))
+
+    def also(self, *notices: str) -> Report:
+        """The same, with more to say."""
+        return replace(self, notices=(*self.notices, *notices))
 
     def text(self) -> str:
         """Words for a person; whatever a name holds, a line stays a line and the terminal obeys none of it."""

@@ -14,7 +14,7 @@ from pipelines.warehouse import Warehouse
 EXPIRED = "kept long enough"
 _CLOCKS = {"leads": ("created_at",), "activities": ("occurred_at",), "lead_changes": ("changed_at",), "deals": ("created_at", "closed_at")}
 _NIGHTS = {
-    **dict.fromkeys(("ledger", "nights", "shifts", "writebacks", "feedback", "deliveries"), "as_of"),
+    **dict.fromkeys(("ledger", "nights", "lineage", "shifts", "writebacks", "feedback", "deliveries"), "as_of"),
     "decisions": "until",
     **dict.fromkeys(("quarantine", "extracts"), "extracted_at"),
 }

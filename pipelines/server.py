@@ -20,7 +20,7 @@ from pipelines.views import views_on_a_server
 
 SCHEMA, LISTS, STORED = "leadscore", "leadscore_lists", "stored"
 PARTED = {
-    **dict.fromkeys(("ledger", "nights", "shifts", "writebacks", "feedback", "deliveries"), ("outcome", "as_of")),
+    **dict.fromkeys(("ledger", "nights", "lineage", "shifts", "writebacks", "feedback", "deliveries"), ("outcome", "as_of")),
     "quarantine": ("extracted_at",),
 }
 _KINDS = {"VARCHAR": "text", "DOUBLE": "double precision", "TIMESTAMP": "timestamp"}

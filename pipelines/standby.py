@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from features.problem import Problem
 from models.registry import Champion, NoAnswer
@@ -65,11 +66,12 @@ def keep(folder: Path, champion: Champion, now: datetime) -> None:
         champion.scorer.save(half)
         told = {"version": champion.version, "seal": seal_of(half)}
         kept = _place(folder, told)
-        if not kept.is_dir():
+        if seal_of(kept) != told["seal"]:
+            shutil.rmtree(kept, ignore_errors=True)
             os.replace(half, kept)
         # Not only where the files are new: a run may have been killed before it could say that it kept them.
         if not _is_noted(folder, told):
-            note.write_text(json.dumps({**told, "run_id": champion.run_id, "metrics": champion.metrics, "since": now.isoformat()}), encoding="utf-8")
+            note.write_text(json.dumps({**told, **_said(champion), "since": now.isoformat()}), encoding="utf-8")
             os.replace(note, folder / _NEWEST)
         for other in folder.iterdir():
             if other.is_dir() and other != kept:
@@ -82,6 +84,11 @@ def keep(folder: Path, champion: Champion, now: datetime) -> None:
 
 def _place(folder: Path, told: Mapping[str, str]) -> Path:
     return folder / f"{told['version']}.{told['seal']}"
+
+
+def _said(champion: Champion) -> dict[str, Any]:
+    """What is known of a model beside its files."""
+    return {"run_id": champion.run_id, "metrics": dict(champion.metrics), "origin": dict(champion.origin)}
 
 
 def _is_noted(folder: Path, told: Mapping[str, str]) -> bool:
@@ -107,4 +114,4 @@ def _kept(folder: Path, silence: NoAnswer) -> Champion:
         f"The tracking server does not answer: this night was scored by the copy of version {told['version']} kept on this machine since "
         f"{told['since'][:10]}, whose files are as they were. A newer champion, if there is one, is not known here."
     )
-    return Champion(told["version"], told["run_id"], Scorer.load(place), told["metrics"], said)
+    return Champion(told["version"], told["run_id"], Scorer.load(place), told["metrics"], said, told.get("origin", {}))

@@ -37,6 +37,7 @@ from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
 from pipelines.groups import groups_of, may_learn, protected_attributes, protected_of
 from pipelines.monotone import monotone_of
+from pipelines.lineage import origin_of
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -256,6 +257,7 @@ def as_training(company: Company, study: Study, learned: Learned, groups: Groups
         tables={"predictions.parquet": learned.backtest.predictions(learned.leader)},
         tags={
             "dataset_digest": digest(study.frame),
+            **origin_of(company),
             **decision.tags(),
             "fields_refused": ", ".join(finding.field for finding in study.screening.leading if not finding.allowed),
         },

@@ -7,7 +7,7 @@ from pipelines.company import Company, open_company
 from pipelines.delivery.folder import changed, nights
 from pipelines.registry import registry_of
 from pipelines.report import Report
-from pipelines.seals import altered_nights, unaccounted, unsealed_nights
+from pipelines.seals import altered_nights, altered_tables, unaccounted, unsealed_nights
 from pipelines.settings import Settings
 from pipelines.warehouse import LEDGER
 
@@ -24,7 +24,7 @@ def verify(settings: Settings, outcome: str | None = None) -> Report:
     """
     with open_company(settings) as company:
         found = company.each_outcome(outcome, _outcome)
-        lost = unaccounted(company.warehouse.raw)
+        lost = [*unaccounted(company.warehouse.raw), *_tables(company)]
         extracts = int(company.warehouse.raw.execute("SELECT count(DISTINCT extracted_at) FROM extracts").fetchall()[0][0])
     facts = {**found.facts, "extracts": extracts}
     notices = (*found.notices, *lost) or ("Everything is what was written.",)
@@ -55,6 +55,13 @@ def _nights(company: Company) -> list[str]:
         f"The night of {timeline.day(night)} in the ledger is not what was published: {what}. Put back a copy of the warehouse, or run "
         f"`leadscore score --as-of {timeline.day(night)}`."
         for night, what in altered_nights(company.warehouse.raw, LEDGER, company.settings.chosen)
+    ]
+
+
+def _tables(company: Company) -> list[str]:
+    return [
+        f"The table {table} in the warehouse is not what was extracted: put back a copy of the warehouse, or run `leadscore extract`."
+        for table in altered_tables(company.warehouse.raw)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from features.problem import Problem
 from pipelines.catalog import whole
 from pipelines.environment import keep_private
 from pipelines.migrations import migrate
-from pipelines.seals import sealed
+from pipelines.seals import sealed, table_digest
 from pipelines.settings import DEFAULT, Settings, on_a_server
 from pipelines.views import views
 
@@ -79,6 +79,7 @@ _KEPT = {
         "superseded": "BIGINT",
         "lag_hours": "DOUBLE",
         "newest_cursor": "TIMESTAMP",
+        "digest": "VARCHAR",
     },
     "nights": {
         "outcome": "VARCHAR NOT NULL",
@@ -87,6 +88,15 @@ _KEPT = {
         "digest": "VARCHAR",
         "PRIMARY": "KEY (outcome, as_of)",
     },
+    "lineage": {
+        "outcome": "VARCHAR NOT NULL",
+        "as_of": "TIMESTAMP NOT NULL",
+        **dict.fromkeys(("model_version", "mlflow_run", "training_digest", "code_version", "configuration_digest"), "VARCHAR"),
+        "extracted_at": "TIMESTAMP",
+        "tables": "VARCHAR",
+        "PRIMARY": "KEY (outcome, as_of)",
+    },
+    "stages": {"stage": "VARCHAR NOT NULL", "outcome": "VARCHAR NOT NULL", "inputs": "VARCHAR", "report": "VARCHAR", "PRIMARY": "KEY (stage, outcome)"},
     "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "writebacks": {
         "outcome": "VARCHAR NOT NULL",
@@ -317,7 +327,14 @@ class Warehouse:
         every = self.ibis.table("ledger")
         return every.filter(every.outcome == outcome)
 
-    def publish_night(self, as_of: datetime, scores: pd.DataFrame, shift: tuple[float, int, str] | None = None, outcome: str = DEFAULT) -> None:
+    def publish_night(
+        self,
+        as_of: datetime,
+        scores: pd.DataFrame,
+        shift: tuple[float, int, str] | None = None,
+        outcome: str = DEFAULT,
+        lineage: Mapping[str, Any] | None = None,
+    ) -> None:
         """Replace one night of the ledger, whole, in one transaction; the same night of other outcomes stays.
 
         Parameters
@@ -325,11 +342,12 @@ class Warehouse:
         scores : the columns of the ledger, null where there are none; `reasons` as lists, kept as JSON. Written in the order of the ranks, so that
         equal nights are equal bytes.
         shift : what was added to all log-odds of the night because the base rate had moved, how many leads that rests on, and both in words.
+        lineage : what the scores are made of, see `pipelines.lineage`.
         """
         absent = dict.fromkeys(column for column in LEDGER if column not in scores)
         ordered = scores.sort_values(["rank", "lead_id"]).assign(**{**absent, "outcome": outcome})
         night = pa.Table.from_pandas(ordered[list(LEDGER)], preserve_index=False)
-        with self.transaction("ledger", "nights", "shifts"):
+        with self.transaction("ledger", "nights", "shifts", "lineage"):
             self.raw.execute("DELETE FROM ledger WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             self.raw.register("night_to_publish", night)
             self.raw.execute("INSERT INTO ledger BY NAME SELECT * REPLACE (to_json(reasons) AS reasons) FROM night_to_publish")
@@ -338,11 +356,32 @@ class Warehouse:
             self.raw.execute("DELETE FROM shifts WHERE outcome = ? AND as_of = ?", [outcome, as_of])
             if shift:
                 self.raw.execute("INSERT INTO shifts VALUES (?, ?, ?, ?, ?)", [outcome, as_of, *shift])
+            self.raw.execute("DELETE FROM lineage WHERE outcome = ? AND as_of = ?", [outcome, as_of])
+            if lineage:
+                values = ", ".join("?" * (len(lineage) + 2))
+                self.raw.execute(f"INSERT INTO lineage (outcome, as_of, {', '.join(lineage)}) VALUES ({values})", [outcome, as_of, *lineage.values()])
 
     def seal_night(self, as_of: datetime, outcome: str = DEFAULT) -> None:
         """Remember what a night of the ledger is now, inside the transaction that made it so."""
         self.raw.execute("DELETE FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of])
         self.raw.execute(f"INSERT INTO nights {sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of])
+
+    def is_sealed(self, as_of: datetime, outcome: str = DEFAULT) -> bool:
+        """Whether a night of the ledger is there, and is what was published."""
+        there = self.raw.execute(f"{sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of]).fetchall()
+        return bool(there) and there == self.raw.execute("SELECT * FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of]).fetchall()
+
+    def seals(self, before: datetime, outcome: str = DEFAULT) -> str:
+        """What all nights before an instant were when they were published, in one text."""
+        return str(self.raw.execute("SELECT as_of, digest FROM nights WHERE outcome = ? AND as_of < ? ORDER BY as_of", [outcome, before]).fetchall())
+
+    def seal_tables(self) -> None:
+        """Remember what every table of the last extract is now, inside the transaction that made it so."""
+        for table in self.extract_counts()["table_name"]:
+            self.raw.execute(
+                "UPDATE extracts SET digest = ? WHERE table_name = ? AND extracted_at = (SELECT max(extracted_at) FROM extracts)",
+                [table_digest(self.raw, table), table],
+            )
 
     def newest_night(self, outcome: str = DEFAULT) -> datetime | None:
         """The newest night that was scored; None before the first."""
@@ -352,6 +391,12 @@ class Warehouse:
     def read_night(self, as_of: datetime, outcome: str = DEFAULT) -> pd.DataFrame:
         """One night of the ledger in the order of the ranks; empty when it was never scored."""
         return self.raw.execute("SELECT * FROM ledger WHERE outcome = ? AND as_of = ? ORDER BY rank, lead_id", [outcome, as_of]).df()
+
+    def lineage(self, as_of: datetime, outcome: str = DEFAULT) -> dict[str, Any] | None:
+        """What the scores of a night are made of; None where nobody kept it."""
+        found = self.raw.execute("SELECT * FROM lineage WHERE outcome = ? AND as_of = ?", [outcome, as_of])
+        columns, rows = [column[0] for column in found.description], found.fetchall()
+        return dict(zip(columns, rows[0], strict=True)) if rows else None
 
     def shift(self, as_of: datetime, outcome: str = DEFAULT) -> tuple[str, ...]:
         """By how much the scores of a night were shifted and why, in a sentence; empty when they were not."""

@@ -86,7 +86,8 @@ def load(settings: Settings, source: CrmSource, warehouse: Warehouse, now: datet
         for sentence in standing:
             warehouse.raw.execute("INSERT INTO notices VALUES (?)", [sentence])
         for one in loaded:
-            warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [extracted_at, *asdict(one).values()])
+            warehouse.raw.execute("INSERT INTO extracts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", [extracted_at, *asdict(one).values()])
+        warehouse.seal_tables()
     return Load(tuple(loaded), extracted_at, tuple(notices))
 
 

@@ -54,7 +54,7 @@ def publish_folder(target: Path, files: Mapping[str, bytes]) -> Path:
 
 def changed(lists: Path) -> list[str]:
     """The nights whose files are not those that were published: one was changed, added or taken away, or the link leads elsewhere."""
-    return [link.name for link in nights(lists) if not _is_whole(link)]
+    return [link.name for link in nights(lists) if not is_whole(link)]
 
 
 def nights(lists: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def nights(lists: Path) -> list[Path]:
     return sorted(path for path in lists.glob("[0-9]*") if path.is_symlink() or path.is_dir()) if lists.is_dir() else []
 
 
-def _is_whole(link: Path) -> bool:
+def is_whole(link: Path) -> bool:
     """Whether the files have the seal that their folder is named by; of a link that became a folder when somebody copied the lists, one beside it."""
     shown = link.resolve()
     sealed = [shown] if link.is_symlink() else list((link.parent / KEPT).glob(f"{link.name}.*"))

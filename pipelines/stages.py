@@ -1,0 +1,88 @@
+"""Which stages of a night are finished, and from what: a night that is run again takes up where it stopped.
+
+    stages    (stage, outcome) -> a digest of everything that went in, and what was said when it was finished
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from models.registry import Champion
+from pipelines.company import Company
+from pipelines.crm.contents import contents_digest
+from pipelines.delivery.folder import is_whole
+from pipelines.lineage import code_version, configuration_digest, lineage_of, tables_of
+from pipelines.report import Report
+from pipelines.settings import DEFAULT, Settings
+from pipelines.warehouse import Warehouse
+
+
+def once(warehouse: Warehouse, stage: str, inputs: str, work: Callable[[], Report], resume: bool, outcome: str = DEFAULT) -> Report:
+    """Do a stage, unless it was finished from the same inputs and may stand; what it says, or said then.
+
+    To the business: a night that was killed, or a run that comes a second time, costs only what is missing.
+
+    Parameters
+    ----------
+    inputs : a digest of everything that it is made from; "": nobody can tell, so that it is always done.
+    resume : whether what is finished may stand.
+    """
+    if resume and inputs and (said := _finished(warehouse, stage, inputs, outcome)) is not None:
+        return said
+    report = work()
+    told = json.dumps(report.to_dict(), default=str)
+    with warehouse.transaction("stages"):
+        warehouse.raw.execute("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?)", [stage, outcome, inputs, told])
+    return report
+
+
+def _finished(warehouse: Warehouse, stage: str, inputs: str, outcome: str) -> Report | None:
+    rows = warehouse.raw.execute(
+        "SELECT report FROM stages WHERE stage = ? AND outcome = ? AND inputs = ?", [stage, outcome, inputs]
+    ).fetchall()
+    if not rows:
+        return None
+    said = Report.from_dict(json.loads(rows[0][0]))
+    return said.also(f"The stage {stage} was finished before from the same inputs and was not done again.")
+
+
+def source_inputs(settings: Settings, now: datetime) -> str:
+    """What an extract is made from: the files of the source, the configuration, the code, and the day, for rows of tomorrow are refused today."""
+    contents = contents_digest(settings.source_location, (table.table for table in settings.source.tables.values()))
+    return contents and mixed(contents, str(now.date()), configuration_digest(settings), code_version())
+
+
+def night_inputs(company: Company, champion: Champion, night: datetime, *more: Any) -> str:
+    """What a night is made from; "" where its ledger or its list is not what was published, so that it is made again.
+
+    Parameters
+    ----------
+    more : whatever else decides what is done.
+    """
+    settings, warehouse = company.settings, company.warehouse
+    shown = settings.lists_folder / str(settings.timeline.day(night))
+    if not warehouse.is_sealed(night, settings.chosen) or not is_whole(shown):
+        return ""
+    decided = warehouse.decisions(night, settings.timeline.day(night), settings.chosen)
+    made_of = lineage_of(company, champion).row()
+    return mixed(json.dumps(made_of, default=str), champion.minded, str(night), decided.to_json(), warehouse.seals(night, settings.chosen), *map(str, more))
+
+
+def review_inputs(company: Company) -> str:
+    """What a review is made from."""
+    return mixed(
+        json.dumps(tables_of(company.warehouse)),
+        str(company.extracted_at),
+        configuration_digest(company.settings),
+        code_version(),
+        company.warehouse.seals(datetime.max, company.settings.chosen),
+    )
+
+
+def mixed(*parts: str) -> str:
+    """One digest of several texts."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:16]
