@@ -186,12 +186,12 @@ def writeback(
 
 
 @app.command()
-def nightly(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
+def nightly(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """What the schedule runs every night: extract, score, review, and write back where a CRM is named."""
     _prepare(_settings(config).home_folder)
     from pipelines.nightly import nightly as flow
 
-    _finish(flow(config, outcome), as_json)
+    _finish(flow(config, outcome, _day(as_of)), as_json)
 
 
 @app.command()

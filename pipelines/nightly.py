@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from prefect import flow
@@ -18,7 +18,7 @@ from pipelines.writeback import writeback
 
 
 @flow(name="nightly")
-def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None) -> Report:
+def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, as_of: date | None = None) -> Report:
     """Leave sales a fresh list, or yesterday's untouched list and a red run.
 
     Any step that fails stops the night before it publishes anything, so that readers see the old night or the new one. Once the list is there, a CRM
@@ -27,11 +27,12 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None) -
     Parameters
     ----------
     outcome : the name of one outcome; default: every one, in turn.
+    as_of : the local day of the night; default: the first night that the extract can serve.
     """
     extracted = extract(config)
     # Before anything is scored: who is kept no longer is on no list of tonight.
     kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
-    scored = score(config, outcome=outcome)
+    scored = score(config, as_of, outcome)
     reviewed = review(config, outcome)
     written = hand_back(config, outcome)
     return Report(
