@@ -324,7 +324,7 @@ def _score(read: Settings) -> None:
         night = company.night(None)
         known = build_snapshot.fn(company, champion, night)
         ranked = rank_leads.fn(company, champion, known, night)
-        publish_night.fn(company, ranked, night, None)
+        publish_night.fn(company, champion, ranked, night, None)
         write_lists.fn(company, see_night.fn(company, champion, night))
         assert company.warehouse.size("ledger") == len(known), "leads are lost"
 

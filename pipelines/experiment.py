@@ -20,6 +20,7 @@ from models.run import Training
 from models.variants import remarks
 from pipelines import rules
 from pipelines.company import Company, open_company
+from pipelines.journal import HOOKS
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -40,7 +41,7 @@ from pipelines.train import (
 )
 
 
-@flow(name="backtest")
+@flow(name="backtest", **HOOKS)
 def backtest(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Race the models of a configuration over past and later nights, and compare the best with the champion as the gate would.
 

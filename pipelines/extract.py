@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from prefect import flow, task
@@ -14,21 +15,33 @@ from features.problem import Problem
 from pipelines.crm.base import Unreachable
 from pipelines.crm.load import Load, load
 from pipelines.crm.tables import open_source
+from pipelines.journal import HOOKS
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import Settings, read_settings
+from pipelines.stages import once, source_inputs
 from pipelines.warehouse import Warehouse
 
 
-@flow(name="extract")
-def extract(config: Path = Path("leadscore.toml")) -> Report:
+@flow(name="extract", **HOOKS)
+def extract(config: Path = Path("leadscore.toml"), resume: bool = False) -> Report:
     """Bring every mapped table into the warehouse, each row either used, superseded, or quarantined with a reason.
+
+    Parameters
+    ----------
+    resume : files that were extracted today and have not changed since are not read again.
 
     Raises
     ------
     Problem : a source that cannot be read, a missing column, no rows, a table that shrank too much. Nothing is changed then.
     """
     settings = read_settings(config)
+    inputs = source_inputs(settings, datetime.now(UTC).replace(tzinfo=None))
+    return once(partial(Warehouse.of, settings), "extract", inputs, partial(bring_in, settings), resume)
+
+
+def bring_in(settings: Settings) -> Report:
+    """Read the source, and tell what came of it."""
     loaded = read_source(settings)
     return tell(loaded)
 

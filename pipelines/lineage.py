@@ -1,8 +1,8 @@
-"""What a night's scores are made of, so that any score can be traced back: model, run, code, configuration, and every table with what was refused of it.
+"""What a night's scores are made of, so that any score can be traced back: model, run, code, configuration, tables, and what was refused of them.
 
-    score -> model version -> MLflow run -> digest of the training table, code and configuration that it was trained by
-          -> code and configuration that scored it
-          -> the tables of the extract: rows, digest, rows in quarantine
+score -> model version -> MLflow run -> digest of the training table, code and configuration that it was trained by
+      -> code and configuration that scored it
+      -> the tables of the extract: rows, digest, rows in quarantine
 """
 
 from __future__ import annotations

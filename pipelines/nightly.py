@@ -9,6 +9,7 @@ from prefect import flow
 
 from features.problem import Problem
 from pipelines.extract import extract
+from pipelines.journal import HOOKS
 from pipelines.report import Report
 from pipelines.retention import keep_to_time
 from pipelines.review import review
@@ -17,23 +18,23 @@ from pipelines.settings import read_settings
 from pipelines.writeback import writeback
 
 
-@flow(name="nightly")
+@flow(name="nightly", **HOOKS)
 def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, as_of: date | None = None) -> Report:
     """Leave sales a fresh list, or yesterday's untouched list and a red run.
 
     Any step that fails stops the night before it publishes anything, so that readers see the old night or the new one. Once the list is there, a CRM
-    that does not take the scores is said, and takes nothing away.
+    that does not take the scores is said, and takes nothing away. A night that is run again takes up where it stopped: see `pipelines.stages`.
 
     Parameters
     ----------
     outcome : the name of one outcome; default: every one, in turn.
     as_of : the local day of the night; default: the first night that the extract can serve.
     """
-    extracted = extract(config)
+    extracted = extract(config, resume=True)
     # Before anything is scored: who is kept no longer is on no list of tonight.
     kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
-    scored = score(config, as_of, outcome)
-    reviewed = review(config, outcome)
+    scored = score(config, as_of, outcome, resume=True)
+    reviewed = review(config, outcome, resume=True)
     written = hand_back(config, outcome)
     return Report(
         "nightly",

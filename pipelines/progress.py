@@ -10,6 +10,8 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipelines import journal
+
 Tell = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a few words on what is being done."""
 
@@ -27,15 +29,18 @@ def step(what: str) -> Iterator[Tell]:
     ...     tell(0.5, "half way")
     """
     settle()
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, quiet=journal.for_machines())
     began = monotonic()
+    journal.tell("step begun", what=what)
     if console.is_terminal:
         with _moving(console, what) as tell:
             yield tell
     else:
-        print(f"  {what} ...", file=sys.stderr, flush=True)
+        if not journal.for_machines():
+            print(f"  {what} ...", file=sys.stderr, flush=True)
         yield _quiet
     console.print(f"  [green]done[/]  {what} [dim]{monotonic() - began:.1f} s[/]")
+    journal.tell("step done", what=what, seconds=round(monotonic() - began, 3))
     wait("Getting ready for the next step")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +15,21 @@ from prefect.cache_policies import NO_CACHE
 from features.labels import label
 from models.outcomes import judge
 from pipelines.company import Company, open_company
+from pipelines.journal import HOOKS
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import read_settings
+from pipelines.stages import once, review_inputs
 
 
-@flow(name="review")
-def review(config: Path = Path("leadscore.toml"), outcome: str | None = None) -> Report:
+@flow(name="review", **HOOKS)
+def review(config: Path = Path("leadscore.toml"), outcome: str | None = None, resume: bool = False) -> Report:
     """Count every night of the ledger, and judge the ripe ones by what sales actually received.
 
     Parameters
     ----------
     outcome : the name of one outcome; default: every one, in turn.
+    resume : nights that were reviewed from the very same inputs are not reviewed again.
 
     Raises
     ------
@@ -32,11 +37,17 @@ def review(config: Path = Path("leadscore.toml"), outcome: str | None = None) ->
     """
     settings = read_settings(config)
     with open_company(settings) as company:
-        return company.each_outcome(outcome, review_outcome)
+        return company.each_outcome(outcome, partial(review_outcome, resume=resume))
 
 
-def review_outcome(company: Company) -> Report:
+def review_outcome(company: Company, resume: bool = False) -> Report:
     """One outcome's review: see `review`."""
+    work = partial(review_nights, company)
+    return once(lambda: nullcontext(company.warehouse), "review", review_inputs(company), work, resume, company.settings.chosen)
+
+
+def review_nights(company: Company) -> Report:
+    """Count and judge the nights of one outcome."""
     counted = count_nights(company)
     judged = judge_ripe_nights(company)
     return tell(company, counted, judged)

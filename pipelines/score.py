@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -25,18 +26,21 @@ from pipelines.circumstances import circumstances
 from pipelines.company import Company, open_company
 from pipelines.delivery.lists import publish_lists
 from pipelines.delivery.night import Night
+from pipelines.journal import HOOKS, about
+from pipelines.lineage import lineage_of
 from pipelines.nextstep import next_steps
 from pipelines.post import Posted, post
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
+from pipelines.stages import is_published, night_inputs, once
 from pipelines.standby import champion_of
 from pipelines.tonight import caveat, tonight
 
 
-@flow(name="score")
-def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
+@flow(name="score", **HOOKS)
+def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None, resume: bool = False) -> Report:
     """Give every open lead of a night a probability, a rank and reasons; replace that night in the ledger and in the lists.
 
     Parameters
@@ -44,6 +48,7 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     config : the company's leadscore.toml.
     as_of : the local day of the night; default: the first night that the last extract can serve.
     outcome : the name of one outcome; default: every one, in turn.
+    resume : a night that was published from the very same inputs stands, and is not scored again.
 
     Raises
     ------
@@ -52,17 +57,25 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     settings = read_settings(config)
     with open_company(settings) as company:
         stale = None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None))
-        return company.each_outcome(outcome, partial(score_outcome, as_of=as_of, stale=stale))
+        return company.each_outcome(outcome, partial(score_outcome, as_of=as_of, stale=stale, resume=resume))
 
 
-def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Report:
+def score_outcome(company: Company, as_of: date | None, stale: str | None, resume: bool = False) -> Report:
     """One outcome's night: see `score`."""
     night = company.night(as_of)
     champion = fetch_champion(company, night if as_of else None)
+    about(night, company.settings.chosen)
+    inputs = night_inputs(company, champion, night, as_of, stale)
+    work = partial(score_night, company, champion, night, as_of, stale)
+    return once(lambda: nullcontext(company.warehouse), "score", inputs, work, resume and is_published(company, night), company.settings.chosen)
+
+
+def score_night(company: Company, champion: Champion, night: datetime, as_of: date | None, stale: str | None) -> Report:
+    """One outcome's night, from what was known to what sales opens."""
     known = build_snapshot(company, champion, night)
     champion, shift = follow_base_rate(company, champion, night)
     ranked = rank_leads(company, champion, known, night)
-    publish_night(company, ranked, night, shift)
+    publish_night(company, champion, ranked, night, shift)
     seen = see_night(company, champion, night)
     folder = write_lists(company, seen)
     # A past night is nobody's list for tomorrow.
@@ -70,7 +83,7 @@ def score_outcome(company: Company, as_of: date | None, stale: str | None) -> Re
     return tell(company, champion, seen, folder, stale, posted)
 
 
-@flow(name="backfill")
+@flow(name="backfill", **HOOKS)
 def backfill(config: Path, first: date, last: date, outcome: str | None = None) -> Report:
     """Score past nights one after the other, each with what was known then and the model in use then.
 
@@ -162,10 +175,11 @@ def _scores(company: Company, scorer: Scorer, known: pd.DataFrame, night: dateti
 
 
 @task(cache_policy=NO_CACHE)
-def publish_night(company: Company, ranked: pd.DataFrame, night: datetime, shift: Shift | None) -> None:
-    """Replace the night in the ledger in one transaction, and what was added to its scores."""
+def publish_night(company: Company, champion: Champion, ranked: pd.DataFrame, night: datetime, shift: Shift | None) -> None:
+    """Replace the night in the ledger in one transaction, with what was added to its scores and what they are made of."""
+    shifted = (shift.value, shift.leads, shift.sentence) if shift else None
     with step("Publishing the night"):
-        company.warehouse.publish_night(night, ranked, (shift.value, shift.leads, shift.sentence) if shift else None, company.settings.chosen)
+        company.warehouse.publish_night(night, ranked, shifted, company.settings.chosen, lineage_of(company, champion).row())
 
 
 @task(cache_policy=NO_CACHE)

@@ -1,12 +1,13 @@
 """Which stages of a night are finished, and from what: a night that is run again takes up where it stopped.
 
-    stages    (stage, outcome) -> a digest of everything that went in, and what was said when it was finished
+stages    (stage, outcome) -> a digest of everything that went in, and what was said when it was finished
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -20,34 +21,37 @@ from pipelines.report import Report
 from pipelines.settings import DEFAULT, Settings
 from pipelines.warehouse import Warehouse
 
+Opened = Callable[[], AbstractContextManager[Warehouse]]
 
-def once(warehouse: Warehouse, stage: str, inputs: str, work: Callable[[], Report], resume: bool, outcome: str = DEFAULT) -> Report:
+
+def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], resume: bool, outcome: str = DEFAULT) -> Report:
     """Do a stage, unless it was finished from the same inputs and may stand; what it says, or said then.
 
     To the business: a night that was killed, or a run that comes a second time, costs only what is missing.
 
     Parameters
     ----------
+    opened : how to come at the warehouse: a stage may want to open it itself.
     inputs : a digest of everything that it is made from; "": nobody can tell, so that it is always done.
     resume : whether what is finished may stand.
     """
-    if resume and inputs and (said := _finished(warehouse, stage, inputs, outcome)) is not None:
-        return said
+    if resume and inputs:
+        with opened() as warehouse:
+            said = _finished(warehouse, stage, inputs, outcome)
+        if said is not None:
+            return said.also(f"The stage {stage} was finished before from the same inputs, and stands.")
     report = work()
-    told = json.dumps(report.to_dict(), default=str)
-    with warehouse.transaction("stages"):
+    with opened() as warehouse, warehouse.transaction("stages"):
+        told = json.dumps(report.to_dict(), default=str)
         warehouse.raw.execute("INSERT OR REPLACE INTO stages VALUES (?, ?, ?, ?)", [stage, outcome, inputs, told])
     return report
 
 
 def _finished(warehouse: Warehouse, stage: str, inputs: str, outcome: str) -> Report | None:
-    rows = warehouse.raw.execute(
-        "SELECT report FROM stages WHERE stage = ? AND outcome = ? AND inputs = ?", [stage, outcome, inputs]
-    ).fetchall()
-    if not rows:
-        return None
-    said = Report.from_dict(json.loads(rows[0][0]))
-    return said.also(f"The stage {stage} was finished before from the same inputs and was not done again.")
+    """What a stage said when it was finished from these inputs; None where it was not."""
+    query = "SELECT report FROM stages WHERE stage = ? AND outcome = ? AND inputs = ?"
+    rows = warehouse.raw.execute(query, [stage, outcome, inputs]).fetchall()
+    return Report.from_dict(json.loads(rows[0][0])) if rows else None
 
 
 def source_inputs(settings: Settings, now: datetime) -> str:
@@ -57,19 +61,22 @@ def source_inputs(settings: Settings, now: datetime) -> str:
 
 
 def night_inputs(company: Company, champion: Champion, night: datetime, *more: Any) -> str:
-    """What a night is made from; "" where its ledger or its list is not what was published, so that it is made again.
+    """What a night is made from: all that its lineage names, what people decided about leads, and the nights before it.
 
     Parameters
     ----------
     more : whatever else decides what is done.
     """
     settings, warehouse = company.settings, company.warehouse
-    shown = settings.lists_folder / str(settings.timeline.day(night))
-    if not warehouse.is_sealed(night, settings.chosen) or not is_whole(shown):
-        return ""
-    decided = warehouse.decisions(night, settings.timeline.day(night), settings.chosen)
-    made_of = lineage_of(company, champion).row()
-    return mixed(json.dumps(made_of, default=str), champion.minded, str(night), decided.to_json(), warehouse.seals(night, settings.chosen), *map(str, more))
+    made_of = json.dumps(lineage_of(company, champion).row(), default=str)
+    decided = warehouse.decisions(night, settings.timeline.day(night), settings.chosen).to_json(date_format="iso")
+    return mixed(str(night), made_of, champion.minded, decided, warehouse.seals(night, settings.chosen), *map(str, more))
+
+
+def is_published(company: Company, night: datetime) -> bool:
+    """Whether a night stands in the ledger and among the lists, both as they were published."""
+    settings = company.settings
+    return company.warehouse.is_sealed(night, settings.chosen) and is_whole(settings.lists_folder / str(settings.timeline.day(night)))
 
 
 def review_inputs(company: Company) -> str:

@@ -36,8 +36,9 @@ from pipelines.company import Company, open_company
 from pipelines.delivery.verdict import verdict
 from pipelines.evidence import gather
 from pipelines.groups import groups_of, may_learn, protected_attributes, protected_of
-from pipelines.monotone import monotone_of
+from pipelines.journal import HOOKS
 from pipelines.lineage import origin_of
+from pipelines.monotone import monotone_of
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -47,7 +48,7 @@ from pipelines.settings import read_settings
 from pipelines.study import Groups, Study
 
 
-@flow(name="train")
+@flow(name="train", **HOOKS)
 def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
     """Register a model learned from every ripe night, and make it champion if there is none or it is better.
 

@@ -96,7 +96,13 @@ _KEPT = {
         "tables": "VARCHAR",
         "PRIMARY": "KEY (outcome, as_of)",
     },
-    "stages": {"stage": "VARCHAR NOT NULL", "outcome": "VARCHAR NOT NULL", "inputs": "VARCHAR", "report": "VARCHAR", "PRIMARY": "KEY (stage, outcome)"},
+    "stages": {
+        "stage": "VARCHAR NOT NULL",
+        "outcome": "VARCHAR NOT NULL",
+        "inputs": "VARCHAR",
+        "report": "VARCHAR",
+        "PRIMARY": "KEY (stage, outcome)",
+    },
     "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
     "writebacks": {
         "outcome": "VARCHAR NOT NULL",

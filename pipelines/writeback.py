@@ -15,6 +15,7 @@ from features.personal import masked
 from features.problem import Problem
 from pipelines.crm.vendors import open_target, written_to
 from pipelines.crm.writeback import Refusal, Update, Written, digest, write_back
+from pipelines.journal import HOOKS
 from pipelines.outbox import Outbox
 from pipelines.progress import step
 from pipelines.report import Report, combined
@@ -25,7 +26,7 @@ from pipelines.warehouse import Warehouse
 _TOLD = 20
 
 
-@flow(name="writeback")
+@flow(name="writeback", **HOOKS)
 def writeback(
     config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None, again: bool = False, rehearsal: bool = False
 ) -> Report:
