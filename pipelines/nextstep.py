@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -38,12 +41,25 @@ def next_steps(company: Company, scorer: Scorer, known: pd.DataFrame, night: dat
     spine = spine.filter(spine.lead_id.isin(known["lead_id"].tolist())).cache()
     before = pd.Series(scorer.log_odds(known), index=known["lead_id"])
     words = pd.Series(None, index=before.index, dtype=object)
-    for kind in kinds:
-        more = examples.described(with_one_more(company.crm, spine, kind), spine, scorer.plan).execute()
+    for kind, more in _asked(company, scorer, spine, kinds):
         after = pd.Series(scorer.log_odds(more), index=more["lead_id"]).reindex(before.index)
         higher = words.isna() & (after - before >= _SMALLEST)
         words[higher] = [_said(kind, old, new) for old, new in zip(before[higher], after[higher], strict=True)]
     return words.dropna()
+
+
+def _asked(company: Company, scorer: Scorer, spine: ir.Table, kinds: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The features of the leads had each got one more touch, kind by kind."""
+    engine, raw = company.warehouse.ibis, company.warehouse.raw
+    touch = engine.create_table("touch", schema={"kind": "string"}, temp=True, overwrite=True)
+    question = examples.described(with_one_more(company.crm, spine, touch), spine, scorer.plan)
+    raw.execute(f"CREATE OR REPLACE TEMP VIEW touched AS {ibis.to_sql(question, dialect='duckdb', pretty=False)}")
+    for kind in kinds:
+        raw.execute("DELETE FROM touch")
+        raw.execute("INSERT INTO touch VALUES (?)", [kind])
+        yield kind, engine.table("touched").execute()
+    raw.execute("DROP VIEW touched")
+    raw.execute("DROP TABLE touch")
 
 
 def _said(kind: str, before: float, after: float) -> str:

@@ -21,7 +21,7 @@ from features.personal import may_be_told
 from features.plan import Attribute
 from features.problem import Problem
 from pipelines.catalog import whole
-from pipelines.environment import keep_private
+from pipelines.environment import collect_seldom, keep_private
 from pipelines.migrations import migrate
 from pipelines.seals import sealed, table_digest
 from pipelines.settings import DEFAULT, Settings, on_a_server
@@ -230,6 +230,7 @@ class Warehouse:
         """A DuckDB file, closed whatever happens."""
         # Every flow opens the warehouse first, whoever runs it; what DuckDB, MLflow and Prefect write from then on is private too.
         keep_private()
+        collect_seldom()
         try:
             Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             connection = ibis.duckdb.connect(url)

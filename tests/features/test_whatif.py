@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ibis
 import pytest
 from stories import company_of, day, nights
 
@@ -40,7 +41,7 @@ def test_one_more_touch_is_one_more_touch(lead: str, touched: float, unanswered:
     crm = _company()
     plan = examples.plan_from(crm, LINE)
     spine = population(crm, nights(10), plan)
-    more = examples.described(with_one_more(crm, spine, "call"), spine, plan).execute().set_index("lead_id").loc[lead]
+    more = examples.described(with_one_more(crm, spine, ibis.memtable({"kind": ["call"]})), spine, plan).execute().set_index("lead_id").loc[lead]
     same = examples.described(crm, spine, plan).execute().set_index("lead_id").loc[lead]
     assert (more["touches_ever"], more["unanswered"], more["touches_1d"]) == (touched, unanswered, 1.0)
     assert more["days_since_touch"] == pytest.approx(1 / 24)
