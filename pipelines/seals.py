@@ -65,6 +65,16 @@ def _difference(said: int, there: int) -> str:
     return f"{said:,} leads were published and {there:,} are there" if said != there else f"a value of its {said:,} leads was changed"
 
 
+def misattributed_nights(raw: duckdb.DuckDBPyConnection, outcome: str) -> list[datetime]:
+    """The nights of an outcome whose lineage names another model than their scores do."""
+    found = raw.execute(
+        "SELECT DISTINCT as_of FROM ledger JOIN lineage USING (outcome, as_of) WHERE outcome = ?"
+        " AND ledger.model_version IS DISTINCT FROM lineage.model_version ORDER BY as_of",
+        [outcome],
+    ).fetchall()
+    return [as_of for (as_of,) in found]
+
+
 def unsealed_nights(raw: duckdb.DuckDBPyConnection, outcome: str) -> int:
     """How many nights of an outcome nobody can check: an earlier release published them without a seal."""
     counted = "SELECT count(DISTINCT as_of) FROM ledger ANTI JOIN nights USING (outcome, as_of) WHERE outcome = ?"

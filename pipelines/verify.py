@@ -7,7 +7,7 @@ from pipelines.company import Company, open_company
 from pipelines.delivery.folder import changed, nights
 from pipelines.registry import registry_of
 from pipelines.report import Report
-from pipelines.seals import altered_nights, altered_tables, unaccounted, unsealed_nights
+from pipelines.seals import altered_nights, altered_tables, misattributed_nights, unaccounted, unsealed_nights
 from pipelines.settings import Settings
 from pipelines.warehouse import LEDGER
 
@@ -55,6 +55,10 @@ def _nights(company: Company) -> list[str]:
         f"The night of {timeline.day(night)} in the ledger is not what was published: {what}. Put back a copy of the warehouse, or run "
         f"`leadscore score --as-of {timeline.day(night)}`."
         for night, what in altered_nights(company.warehouse.raw, LEDGER, company.settings.chosen)
+    ] + [
+        f"The lineage of {timeline.day(night)} names another model than its scores do: put back a copy of the warehouse, or run "
+        f"`leadscore score --as-of {timeline.day(night)}`."
+        for night in misattributed_nights(company.warehouse.raw, company.settings.chosen)
     ]
 
 

@@ -62,6 +62,10 @@ def test_a_night_that_was_tampered_with_is_told(own_company: MadeUp, leadscore: 
     [
         ("UPDATE extracts SET clean = clean - 1 WHERE table_name = 'deals'", r"deals, extracted until 2025-08-23 00:00: \d+ rows were read, and"),
         ("DELETE FROM quarantine WHERE table_name = 'leads'", r"leads, extracted until 2025-08-23 00:00: \d+ rows? were refused, and 0 are"),
+        ("UPDATE deals SET amount = 2 * amount WHERE deal_id = (SELECT min(deal_id) FROM deals)", "The table deals in the warehouse is not what was"),
+        ("DELETE FROM owners WHERE owner_id = (SELECT min(owner_id) FROM owners)", "The table owners in the warehouse is not what was extracted"),
+        ("ALTER TABLE accounts RENAME industry TO trade", "The table accounts in the warehouse is not what was extracted"),
+        ("UPDATE lineage SET model_version = '7'", "The lineage of 2025-08-23 names another model than its scores do"),
         ("DELETE FROM extracts WHERE table_name = 'leads'", r"leads, extracted until 2025-08-23 00:00: \d+ rows are in quarantine, and the extract"),
     ],
 )
