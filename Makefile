@@ -61,7 +61,8 @@ $(VENV)/run.stamp: $(VENV)/made.stamp requirements.lock pyproject.toml
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements-dev.lock
 	@echo "Installing the locked test packages ..."
-	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@# Compiled once here rather than in every process that a test starts, where the environment lets Python write nothing.
+	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # The benchmark's peers want other versions than the product, so they live apart from it.

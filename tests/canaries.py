@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
+from conftest import QUICK
 
 # In every planted name and address, and in every planted number.
 NAME, NUMBER = "qanary", "1719876"
-_FAST = "\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 21\n"
 
 
 def plant(simulated: Path, folder: Path) -> Path:
@@ -54,7 +54,7 @@ def plant(simulated: Path, folder: Path) -> Path:
         rows.to_parquet(folder / f"{table}.parquet", index=False)
     config = folder / "leadscore.toml"
     text = config.read_text(encoding="utf-8").replace('ignore = ["name"]\n', "")
-    config.write_text(text + _FAST, encoding="utf-8")
+    config.write_text(text + QUICK, encoding="utf-8")
     return config
 
 

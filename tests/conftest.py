@@ -25,6 +25,8 @@ os.environ.pop("LEADSCORE_WAREHOUSE", None)
 os.environ.pop("LEADSCORE_CONFIG", None)
 
 LEADS, SEED, DAYS = 1_500, 7, 600
+QUICK = "\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 21\n"
+"""What a leadscore.toml says for a training of which a test asks that it is done, and not how well."""
 # How long an example takes says how busy the machine is, and nothing of the program.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -90,7 +92,7 @@ def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Mad
     folder = tmp_path_factory.mktemp("challenged") / "own"
     shutil.copytree(company.folder, folder, symlinks=True)
     config = folder / "leadscore.toml"
-    config.write_text(config.read_text(encoding="utf-8") + "\n[training]\ntrials = 0\nfolds = 2\nbags = 1\nevery_days = 21\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + QUICK, encoding="utf-8")
     registry = Registry(read_settings(config).tracking_uri)
     scorer = replace(registry.champion().scorer, last_night=datetime(2025, 2, 1, 2), known_until=datetime(2025, 5, 9))
     example = pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]]

@@ -11,7 +11,7 @@ from typing import Any
 import learnable
 import pandas as pd
 import pytest
-from conftest import MadeUp
+from conftest import QUICK, MadeUp
 from postoffice import HOST, open_office
 from reps import NIGHT, TEAM, night, publish
 from stories import company_of
@@ -151,6 +151,7 @@ def test_a_past_night_needs_a_model_of_its_time(own_company: MadeUp) -> None:
 
 def test_a_past_night_is_scored_as_it_would_have_been(own_company: MadeUp) -> None:
     config, day = own_company.config, date(2025, 6, 1)
+    config.write_text(config.read_text(encoding="utf-8") + QUICK, encoding="utf-8")
     trained = train(config, day)
     assert (trained.facts["champion"], trained.notices[-1]) == (True, "Gate: there was no champion.")
     backfill(config, day, day)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from conftest import MadeUp
 
 from models.registry import Registry
+from models.run import Training
 from pipelines.settings import read_settings
-from pipelines.train import train
 
 pytestmark = pytest.mark.xdist_group("company")
 Typed = Callable[..., tuple[int, str, str]]
 
 
 def test_promote_roll_back_and_say_why(own_company: MadeUp, leadscore: Typed) -> None:
-    assert train(own_company.config).refused
+    registry = Registry(read_settings(own_company.config).tracking_uri)
+    scorer = registry.champion().scorer
+    registry.conclude(registry.log(Training("train", {}, {}, {}, scorer, scorer.average())), False, ("it is no better",), datetime(2025, 8, 23))
     code, out, _ = leadscore("promote", "2", "--because", "the new source is in it", "--config", own_company.config)
     assert (code, out.splitlines()[0]) == (0, "promote: champion 2, before 1")
     assert out.splitlines()[-1] == "- The next night is scored with version 2; run `leadscore score` to score tonight again."
-    assert Registry(read_settings(own_company.config).tracking_uri).champion().version == "2"
+    assert registry.champion().version == "2"
     code, out, _ = leadscore("rollback", "--because", "reps complained", "--config", own_company.config, "--json")
     told = json.loads(out)
     assert (code, told["champion"], told["before"]) == (0, "1", "2")

@@ -143,7 +143,7 @@ def test_attributes_counts_and_notices_come_back_as_the_last_extract_left_them(w
     warehouse.raw.execute("INSERT INTO attributes VALUES ('leads', 'source', 'category', 'creation'), ('accounts', 'industry', 'category', 'today')")
     warehouse.raw.execute("INSERT INTO notices VALUES ('first'), ('second')")
     for at, clean in ((MONDAY, 5), (TUESDAY, 7)):
-        warehouse.raw.execute("INSERT INTO extracts VALUES (?, 'leads', 9, ?, 1, 1, NULL, ?)", [at, clean, at])
+        warehouse.raw.execute("INSERT INTO extracts VALUES (?, 'leads', 9, ?, 1, 1, NULL, ?, NULL)", [at, clean, at])
     assert warehouse.attributes() == (Attribute("source", "leads", "category", "creation"), Attribute("industry", "accounts", "category", "today"))
     assert warehouse.notices() == ("first", "second")
     assert (warehouse.extracted_at(), warehouse.newest_cursor("leads"), warehouse.newest_cursor("deals")) == (TUESDAY, TUESDAY, None)
