@@ -10,12 +10,15 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from features.problem import Problem
+from models.deadline import bound
 from pipelines.views import views_on_a_server
 
 SCHEMA, LISTS, STORED = "leadscore", "leadscore_lists", "stored"
@@ -27,11 +30,10 @@ _KINDS = {"VARCHAR": "text", "DOUBLE": "double precision", "TIMESTAMP": "timesta
 # Of an identifier PostgreSQL keeps so many bytes, without a word.
 _LONGEST = 63
 _AT_ONCE = 50_000
-_PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # An extract holds its transaction for as long as its source takes; a machine that died holds none for long.
 _LIMITS = {
     "lock_timeout": "60s",
-    "statement_timeout": "30min",
     "idle_in_transaction_session_timeout": "12h",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -57,12 +59,39 @@ class Part(NamedTuple):
 Parts = dict[tuple[str, str], Part]
 
 
+class _Punctual(psycopg.Connection[Any]):
+    """One that is given up where a statement is not answered in time: a server that was halted keeps neither its own time-outs nor hangs up."""
+
+    def wait(self, generator: Any, *how: Any, **more: Any) -> Any:
+        """See `psycopg.Connection.wait`."""
+        # A server that is well says itself that a statement took too long.
+        try:
+            return super().wait(_until(generator, bound("statement") + bound("silence")), *how, **more)
+        except TimeoutError as late:
+            self.close()
+            raise psycopg.OperationalError(str(late)) from None
+
+
+def _until(generator: Any, seconds: float) -> Any:
+    """What a generator of psycopg asks for and gives, as long as there is time."""
+    end = monotonic() + seconds
+    try:
+        wanted = next(generator)
+        while True:
+            ready = yield wanted
+            if monotonic() > end:
+                raise TimeoutError(f"no whole answer within {seconds:g} seconds")
+            wanted = generator.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
 class Server:
     """One connection to it.
 
     Parameters
     ----------
-    url : as PostgreSQL writes it.
+    url : as PostgreSQL writes it. What it says of time-outs goes before ours.
 
     Raises
     ------
@@ -70,9 +99,12 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        limits = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
+        limits = {**_LIMITS, "statement_timeout": f"{1000 * bound('statement'):.0f}"}
         with told("cannot be reached"):
-            self.connection = psycopg.connect(url, options=limits, autocommit=True, **_PATIENCE)  # type: ignore[arg-type]
+            theirs = conninfo_to_dict(url)
+            options = " ".join([*(f"-c {name}={value}" for name, value in limits.items()), str(theirs.get("options") or "")])
+            wanted = {"connect_timeout": f"{bound('connect'):.0f}", **_KEEPALIVE, **theirs, "options": options}
+            self.connection = _Punctual.connect("", autocommit=True, **wanted)
 
     def close(self) -> None:
         """Hang up."""
