@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from features.personal import unsigned
 from features.problem import Problem
+from models.deadline import bound, within
 
 _OURS = ("warehouse.duckdb", "mlflow.db*", "search.db*", "unexpected.log", "lists", "mlartifacts", "prefect", "matplotlib")
 
@@ -45,6 +47,36 @@ def prepare(home: Path) -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+
+
+def see_orchestrator() -> None:
+    """See that the Prefect server that PREFECT_API_URL names answers, before a flow begins; where none is named each run has one of its own.
+
+    Any answer is one, a refusal too: Prefect itself says what is wrong with it.
+
+    Raises
+    ------
+    Problem : it does not.
+    """
+    if not (url := os.environ.get("PREFECT_API_URL", "").rstrip("/")):
+        return
+    import httpx
+
+    times = httpx.Timeout(bound("silence"), connect=bound("connect"))
+    try:
+        # Nothing is told and nothing believed, so that whose certificate it has does not matter.
+        within(bound("answer"), lambda: httpx.get(f"{url}/health", timeout=times, verify=False))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise Problem(unanswered(error)) from None
+
+
+def unanswered(error: Exception) -> str:
+    """What is said of a Prefect server that did not answer, at the beginning of a run or in the middle of it."""
+    said = str(error) or type(error).__name__
+    return (
+        f"The Prefect server {unsigned(os.environ.get('PREFECT_API_URL', 'of this run'))} does not answer ({said}): start it or correct PREFECT_API_URL, "
+        "or unset that to run without one, and run again."
+    )
 
 
 def keep_private() -> None:
