@@ -39,7 +39,9 @@ def bound(name: Bound) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < math.inf:
-        raise Problem(f"The environment variable {variable} is '{said}', which is no number of seconds: correct it, or unset it for {_SECONDS[name]:g}.")
+        raise Problem(
+            f"The environment variable {variable} is '{said}', which is no number of seconds: correct it, or unset it for {_SECONDS[name]:g}."
+        )
     return seconds
 
 

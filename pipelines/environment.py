@@ -72,10 +72,9 @@ def see_orchestrator() -> None:
 
 def unanswered(error: Exception) -> str:
     """What is said of a Prefect server that did not answer, at the beginning of a run or in the middle of it."""
-    said = str(error) or type(error).__name__
+    said, where = str(error) or type(error).__name__, unsigned(os.environ.get("PREFECT_API_URL", "of this run"))
     return (
-        f"The Prefect server {unsigned(os.environ.get('PREFECT_API_URL', 'of this run'))} does not answer ({said}): start it or correct PREFECT_API_URL, "
-        "or unset that to run without one, and run again."
+        f"The Prefect server {where} does not answer ({said}): start it or correct PREFECT_API_URL, or unset that to run without one, and run again."
     )
 
 

@@ -62,11 +62,11 @@ Parts = dict[tuple[str, str], Part]
 class _Punctual(psycopg.Connection[Any]):
     """One that is given up where a statement is not answered in time: a server that was halted keeps neither its own time-outs nor hangs up."""
 
-    def wait(self, generator: Any, *how: Any, **more: Any) -> Any:
+    def wait(self, gen: Any, *how: Any, **more: Any) -> Any:
         """See `psycopg.Connection.wait`."""
         # A server that is well says itself that a statement took too long.
         try:
-            return super().wait(_until(generator, bound("statement") + bound("silence")), *how, **more)
+            return super().wait(_until(gen, bound("statement") + bound("silence")), *how, **more)
         except TimeoutError as late:
             self.close()
             raise psycopg.OperationalError(str(late)) from None
@@ -103,8 +103,8 @@ class Server:
         with told("cannot be reached"):
             theirs = conninfo_to_dict(url)
             options = " ".join([*(f"-c {name}={value}" for name, value in limits.items()), str(theirs.get("options") or "")])
-            wanted = {"connect_timeout": f"{bound('connect'):.0f}", **_KEEPALIVE, **theirs, "options": options}
-            self.connection = _Punctual.connect("", autocommit=True, **wanted)
+            wanted: dict[str, Any] = {"connect_timeout": f"{bound('connect'):.0f}", **_KEEPALIVE, **theirs, "options": options}
+            self.connection = _Punctual.connect(autocommit=True, **wanted)
 
     def close(self) -> None:
         """Hang up."""

@@ -147,9 +147,7 @@ class HubSpotClient:
         def send() -> Record:
             times = (bound("connect"), bound("silence"))
             # The body is read here, so that a connection that is lost within it counts as no answer.
-            read: Record = json.loads(
-                within(bound("answer"), lambda: method(*parts, **asked, _preload_content=False, _request_timeout=times).data)
-            )
+            read: Record = json.loads(within(bound("answer"), lambda: method(*parts, **asked, _preload_content=False, _request_timeout=times).data))
             see(read)
             return read
 

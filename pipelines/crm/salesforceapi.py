@@ -45,7 +45,7 @@ T = TypeVar("T")
 class _Session(requests.Session):
     """Calls that end in time, whoever makes them."""
 
-    def request(self, *where: Any, **how: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *where: Any, **how: Any) -> requests.Response:
         """See `requests.Session.request`."""
         how["timeout"] = (bound("connect"), bound("silence"))
         return within(bound("answer"), lambda: super(_Session, self).request(*where, **how))

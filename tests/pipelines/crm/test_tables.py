@@ -164,7 +164,9 @@ def test_a_sqlite_file_that_another_process_holds_is_said_at_every_step(tmp_path
         source = open_source(f"sqlite:///{place}?timeout=0.05")
         writer.execute("BEGIN EXCLUSIVE")
         for read in (source.tables, lambda: source.columns("leads"), lambda: list(source.pieces("leads"))):
-            with pytest.raises(Unreachable, match=r"cannot be read to its end \(database is locked\), 0 rows having come: see whether the database answers"):
+            with pytest.raises(
+                Unreachable, match=r"cannot be read to its end \(database is locked\), 0 rows having come: see whether the database answers"
+            ):
                 read()
         with pytest.raises(Unreachable) as said:
             open_source(f"sqlite:///{place}?timeout=0.05")

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from postoffice import HOST, PostOffice, certify, hang_up_after, nobody_there, open_office
 from reps import TEAM, night
 
-from pipelines.delivery import mail
 from pipelines.delivery.mail import Letter, Refused, Uncertain, Unreachable, connected, letter, line, send
 from pipelines.delivery.night import Night
 from pipelines.deliveryrules import Mail
