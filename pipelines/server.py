@@ -7,7 +7,7 @@ so that what was granted on it stays granted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from time import monotonic
@@ -166,19 +166,21 @@ class Server:
             while rows := cursor.fetchmany(_AT_ONCE):
                 yield rows
 
-    def replace(self, table: str, part: str, now: Part | None, rows: Iterable[tuple[Any, ...]] = ()) -> None:
+    def replace(self, table: str, part: str, now: Part | None, rows: Iterable[tuple[Any, ...]] = (), leads: Sequence[str] | None = None) -> None:
         """Put other rows in the place of a part.
 
         Parameters
         ----------
         now : what the part is to be; None takes it away.
         rows : its columns and the position, in the order of both.
+        leads : only their rows are replaced; none are named: all.
         """
+        theirs = sql.SQL("" if leads is None else " AND lead_id = ANY({})").format(sql.Literal(list(leads or ())))
         self.connection.execute(f"DELETE FROM {SCHEMA}.{STORED} WHERE table_name = %s AND part = %s", [table, part])
         if now:
             self._make(table, now)
         if self._kinds(table):
-            self.connection.execute(sql.SQL("DELETE FROM {}").format(_named(table)) + _of(table, part))
+            self.connection.execute(sql.SQL("DELETE FROM {}").format(_named(table)) + _of(table, part) + theirs)
         if now:
             self._copy(table, now.names, rows)
             self.connection.execute(f"INSERT INTO {SCHEMA}.{STORED} VALUES (%s, %s, %s, %s, %s)", [table, part, *now])
@@ -199,6 +201,9 @@ class Server:
         if not there:
             each = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in wanted.items())
             self.connection.execute(sql.SQL("CREATE TABLE {} ({}, position bigint)").format(_named(table), each))
+            if table in PARTED:
+                parted = sql.SQL(", ").join(map(sql.Identifier, PARTED[table]))
+                self.connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(_named(table), parted))
         changed = {name: kind for name, kind in wanted.items() if there and there.get(name) != kind}
         for name, kind in changed.items():
             if name in there:
@@ -250,11 +255,21 @@ def _of(table: str, part: str) -> sql.Composable:
     """Which rows are of a part."""
     if table not in PARTED:
         return sql.SQL("")
+    conditions = [
+        sql.SQL("{} = {}" if column == "outcome" else "{} = {}::timestamp").format(sql.Identifier(column), sql.Literal(value))
+        for column, value in values_of(table, part).items()
+    ]
+    return sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
+
+
+def values_of(table: str, part: str) -> dict[str, str]:
+    """What every row of a part has in the columns by which its table is parted.
+
+    >>> values_of("ledger", "default 2025-03-04 02:00:00"), values_of("quarantine", "2025-03-04 02:00:00")
+    ({'outcome': 'default', 'as_of': '2025-03-04 02:00:00'}, {'extracted_at': '2025-03-04 02:00:00'})
+    """
     *outcome, day, hour = part.split(" ")
-    instant = sql.Literal(f"{day} {hour}")
-    if outcome:
-        return sql.SQL(" WHERE outcome = {} AND as_of = {}::timestamp").format(sql.Literal(outcome[0]), instant)
-    return sql.SQL(" WHERE extracted_at = {}::timestamp").format(instant)
+    return dict(zip(PARTED[table], [*outcome, f"{day} {hour}"], strict=True))
 
 
 def _named(table: str) -> sql.Identifier:
