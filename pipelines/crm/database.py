@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from features.problem import Problem
 from models.deadline import Bound, bound, within
 from pipelines.crm import csvfile
-from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor
+from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor, text
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -105,7 +105,7 @@ class Database:
         first = 1
         with _told(table, lambda: first - 1):
             for rows in self._rows(table, query):
-                texts = [[_text(value) for value in row] for row in rows]
+                texts = [[text(value) for value in row] for row in rows]
                 yield csvfile.texts(list(kinds), texts, list(range(first, first + len(rows)))), []
                 first += len(rows)
 
@@ -146,7 +146,7 @@ class Database:
         try:
             return within(bound(name), ask)
         except TimeoutError:
-            # Whoever was waited for so long is not waited for again within this run, except to let us in.
+            # Whoever was waited for half an hour is not waited for again within this run.
             kind = Unreachable if name == "answer" else Problem
             raise kind(
                 f"The database of [source] location did not {what} within {bound(name):g} seconds: see whether it answers, and run again, "
@@ -165,7 +165,3 @@ def _told(what: str, come: Callable[[], int] = lambda: 0) -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
         where = f"{what} cannot be read to its end ({(str(cause).splitlines() or [type(cause).__name__])[0]})"
         raise Unreachable(f"{where}, {come():,} rows having come: see whether the database answers, and run `leadscore check`.") from error
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -13,6 +13,7 @@ from features.problem import Problem
 from pipelines.crm import csvfile
 from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor
 from pipelines.crm.database import open_database, open_sqlite
+from pipelines.crm.engine import SCHEME, open_engine
 from pipelines.crm.mapping import quoted
 from pipelines.crm.vendors import open_vendor, scheme
 
@@ -29,6 +30,8 @@ def open_source(location: str, encoding: str = "utf-8") -> CrmSource:
     """
     if vendor := scheme(location):
         return open_vendor(vendor)
+    if location.startswith(SCHEME):
+        return open_engine(location)
     if "://" in location:
         return open_database(location)
     path = Path(location)
