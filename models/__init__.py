@@ -19,4 +19,5 @@ gate  segments   champion against challenger on the same rows, and for some of t
 reasons  ranking  outcomes  plots
 comparison       two runs side by side
 registry  run    the only file that knows MLflow; what a run leaves behind
+deadline         how long whoever does not answer is waited for
 """

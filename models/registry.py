@@ -7,18 +7,20 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
 from features.personal import unsigned
 from features.problem import Problem
+from models.deadline import bound, within
 from models.metrics import Estimate
 from models.run import Run, Training
 from models.scorer import Scorer
@@ -28,6 +30,8 @@ from models.trail import Entry, way_back
 _TRAIL = "trail."
 _PREDICTIONS = "predictions.parquet"
 _NESTED = "mlflow.parentRunId"
+P = ParamSpec("P")
+T = TypeVar("T")
 # What every MLflow server takes as a tag.
 _LONGEST = 5_000
 _SEAL = "seal"
@@ -84,8 +88,26 @@ class NoAnswer(Problem):
     """The tracking server does not answer; what it holds may be well."""
 
 
+def _in_time(method: Callable[Concatenate[Registry, P], T]) -> Callable[Concatenate[Registry, P], T]:
+    """Whatever is asked of a server is answered within bounds, see `models.deadline`, or raises NoAnswer."""
+
+    @wraps(method)
+    def asked(registry: Registry, /, *given: P.args, **named: P.kwargs) -> T:
+        if not registry.uri.startswith("http"):
+            return method(registry, *given, **named)
+        try:
+            return within(bound("tracking"), lambda: method(registry, *given, **named))
+        except Exception as error:
+            registry._see_answered(error)
+            raise
+
+    return asked
+
+
 class Registry:
     """Runs and versions of one company's model.
+
+    Whatever it asks of a server that does not answer in time raises NoAnswer.
 
     Parameters
     ----------
@@ -105,8 +127,7 @@ class Registry:
             with _own_environment():
                 mlflow.set_tracking_uri(uri)
             self.client = mlflow.MlflowClient(uri)
-            if self.client.get_experiment_by_name(name) is None:
-                self.client.create_experiment(name, artifact_location=_artifacts(uri))
+            self._found()
         except (MlflowException, SQLAlchemyError) as error:
             if uri.startswith("sqlite:///"):
                 raise Problem(
@@ -115,19 +136,39 @@ class Registry:
                 ) from error
             raise self._no_answer() from None
 
+    @_in_time
+    def _found(self) -> None:
+        """See that there is an experiment."""
+        if self.client.get_experiment_by_name(self.name) is None:
+            self.client.create_experiment(self.name, artifact_location=_artifacts(self.uri))
+
+    def _see_answered(self, error: Exception) -> None:
+        """See that an error was an answer."""
+        if self.uri.startswith("http") and _is_silence(error):
+            raise self._no_answer() from None
+
     def _no_answer(self) -> NoAnswer:
         return NoAnswer(f"The tracking server {unsigned(self.uri)} cannot be reached: start it, or correct `tracking` in leadscore.toml.")
 
     def log(self, training: Training) -> str:
         """Log a training as one run with a nested run a fold, register its model, and return the new version."""
-        with self._run(training, "training") as run_id:
-            uri = self._log_model(training)
+        run_id, uri = self._log(training)
         # MLflow says on stderr what the report says anyway.
         with redirect_stderr(StringIO()):
-            made = self.mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run_id})
+            return self._register(training, run_id, uri)
+
+    @_in_time
+    def _log(self, training: Training) -> tuple[str, str]:
+        with self._run(training, "training") as run_id:
+            return run_id, self._log_model(training)
+
+    @_in_time
+    def _register(self, training: Training, run_id: str, uri: str) -> str:
+        made = self.mlflow.register_model(uri, self.name, tags={"known_until": training.scorer.known_until.isoformat(), "run": run_id})
         self.client.set_model_version_tag(self.name, str(made.version), _SEAL, seal_of(self._folder(made), _BESIDE))
         return str(made.version)
 
+    @_in_time
     def record(self, training: Training) -> str:
         """Log the same as an experiment, without a model: nothing can be promoted from it. Returns the run's id."""
         with self._run(training, "experiment") as run_id:
@@ -176,6 +217,7 @@ class Registry:
                 )
         return str(logged.model_uri)
 
+    @_in_time
     def champion(self) -> Champion:
         """The model in use.
 
@@ -188,6 +230,7 @@ class Registry:
             raise Problem("There is no champion yet: run `leadscore train` first.")
         return found
 
+    @_in_time
     def champion_or_none(self) -> Champion | None:
         """The model in use, if there is one."""
         present = self._present()
@@ -206,6 +249,7 @@ class Registry:
                 raise self._no_answer() from None
             raise
 
+    @_in_time
     def champion_at(self, night: datetime) -> Champion:
         """The newest model that had been promoted from data known by a night.
 
@@ -221,12 +265,14 @@ class Registry:
             )
         return found
 
+    @_in_time
     def champion_at_or_none(self, night: datetime) -> Champion | None:
         """The same, if there is one."""
         promoted = [version for version in self._versions().values() if version.tags.get("promoted") == "true" and _known_until(version) <= night]
         newest = max(promoted, key=lambda version: (_known_until(version), int(version.version)), default=None)
         return self._fetched(newest) if newest else None
 
+    @_in_time
     def version_or_none(self, version: str) -> Champion | None:
         """A model by its version, champion or not; None where it, or the run it came from, is no longer kept."""
         from mlflow.exceptions import MlflowException
@@ -234,7 +280,10 @@ class Registry:
         try:
             found = self._fetched(self.client.get_model_version(self.name, version))
             self.run_metrics(found.run_id)
-        except (MlflowException, OSError, Problem):
+        except NoAnswer:
+            raise
+        except (MlflowException, OSError, Problem) as error:
+            self._see_answered(error)
             return None
         return found
 
@@ -263,10 +312,12 @@ class Registry:
         try:
             return Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
         except (MlflowException, OSError) as error:
+            self._see_answered(error)
             raise Problem(
                 f"The files of model version {version.version} cannot be read ({type(error).__name__}): put back a copy of them, or {WAY_OUT}"
             ) from error
 
+    @_in_time
     def seals(self) -> dict[str, str]:
         """Of every version that is, was or may have been champion, what has become of its files.
 
@@ -282,6 +333,8 @@ class Registry:
     def _state(self, version: Any) -> str:
         try:
             folder = self._folder(version) if version else None
+        except NoAnswer:
+            raise
         except Problem:
             folder = None
         if folder is None:
@@ -290,6 +343,7 @@ class Registry:
             return "unsealed"
         return "changed" if _is_changed(version, folder) else "whole"
 
+    @_in_time
     def conclude(self, version: str, promoted: bool, reasons: tuple[str, ...], at: datetime) -> None:
         """Record the gate's decision as tags; the champion alias moves only if it promotes, and never back to a model that knew less.
 
@@ -307,6 +361,7 @@ class Registry:
         elif present is None or _known_until(present) <= _known_until(made):
             self._succeed(Entry(at, "gate", version, present and str(present.version), "; ".join(reasons)))
 
+    @_in_time
     def promote(self, version: str, because: str, at: datetime) -> Entry:
         """Make a version champion by a person's word, whatever the gate said, and write down why.
 
@@ -325,6 +380,7 @@ class Registry:
             raise Problem(f"Version {version} is the champion already: there is nothing to promote.")
         return self._overrule(Entry(at, "promoted", version, before, because))
 
+    @_in_time
     def rollback(self, because: str, at: datetime) -> Entry:
         """Go back to the champion before the present one, which is withdrawn, and write down why.
 
@@ -340,6 +396,7 @@ class Registry:
             raise Problem(f"There is no champion before version {present.version} to go back to: promote another version with `leadscore promote`.")
         return self._overrule(Entry(at, "rolled back", earlier, str(present.version), because))
 
+    @_in_time
     def trail(self) -> list[Entry]:
         """Every change of champion, oldest first."""
         if not self._versions():
@@ -368,6 +425,7 @@ class Registry:
     def _versions(self) -> dict[str, Any]:
         return {str(version.version): version for version in self.client.search_model_versions(f"name='{self.name}'")}
 
+    @_in_time
     def find(self, named: str) -> Run:
         """The run of a model version, or the one whose id begins so.
 
@@ -393,6 +451,7 @@ class Registry:
             pd.read_parquet(self._kept(run_id, named, _PREDICTIONS)),
         )
 
+    @_in_time
     def forget(self, leads: Collection[str]) -> int:
         """Take leads out of what every run said of them, lead by lead; how many rows that were. Figures and models stay: they are of everybody."""
         gone = 0
@@ -432,6 +491,7 @@ class Registry:
         try:
             return Path(self.client.download_artifacts(run_id, file))
         except (MlflowException, OSError) as error:
+            self._see_answered(error)
             raise Problem(f"{named} keeps no {file}, so that it cannot be compared: train or backtest again, and name the new run.") from error
 
     def _run_if_kept(self, run_id: str) -> Any:
@@ -443,9 +503,21 @@ class Registry:
         except MlflowException:
             return None
 
+    @_in_time
     def run_metrics(self, run_id: str) -> dict[str, float]:
         """The figures of the run that a model came from."""
         return dict(self.client.get_run(run_id).data.metrics)
+
+
+def _is_silence(error: Exception) -> bool:
+    """Whether an error means that a server did not answer, rather than that it answered no. MLflow tells both by the same exception."""
+    from mlflow.exceptions import MlflowException, RestException
+    from requests import exceptions
+
+    if isinstance(error, MlflowException):
+        said = str(error)
+        return not isinstance(error, RestException) and any(sign in said for sign in ("timed out", "Max retries exceeded", "Connection"))
+    return isinstance(error, TimeoutError | exceptions.ConnectionError | exceptions.Timeout)
 
 
 @contextmanager

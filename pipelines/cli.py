@@ -13,6 +13,7 @@ import sys
 import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +41,8 @@ UntilOption = Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], 
 ByOption = Annotated[str, typer.Option("--by", help="Who decides, as it will be shown.")]
 DEFAULT_CONFIG = Path("leadscore.toml")
 _homes: list[Path] = []
+# Seconds for Prefect to hand in what it still has to say, and to stop a server of its own.
+_TO_LEAVE = 60.0
 
 
 @app.command()
@@ -50,7 +53,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Make up a company, extract, train, score, and show tonight's ranked list. Needs no data of yours."""
-    _prepare(folder / ".leadscore")
+    _prepare(folder / ".leadscore", for_a_flow=True)
     from pipelines.demonstration import demonstrate
 
     _finish(demonstrate(folder, leads, seed), as_json, refused_is_fine=True)
@@ -111,7 +114,7 @@ def extract(
 
         _finish(rehearse_extract(_settings(config), datetime.now(UTC).replace(tzinfo=None)), as_json)
         return
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.extract import extract as flow
 
     _finish(flow(config), as_json)
@@ -120,7 +123,7 @@ def extract(
 @app.command()
 def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Learn from past nights whose outcome is known, test it on later ones, and promote it only if it is better."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.train import train as flow
 
     _finish(flow(config, _day(as_of), outcome), as_json)
@@ -129,7 +132,7 @@ def train(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outc
 @app.command()
 def backtest(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Try a configuration on past nights and compare it with the champion; nothing is registered or promoted."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.experiment import backtest as flow
 
     _finish(flow(config, _day(as_of), outcome), as_json)
@@ -154,7 +157,7 @@ def compare(
 @app.command()
 def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Rank the open leads of a night with reasons, and write the list that sales works from."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.score import score as flow
 
     _finish(flow(config, _day(as_of), outcome), as_json)
@@ -163,7 +166,7 @@ def score(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outc
 @app.command()
 def review(config: ConfigOption = DEFAULT_CONFIG, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """Count what was scored and listed, and judge the nights whose outcome is known by now."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.review import review as flow
 
     _finish(flow(config, outcome), as_json)
@@ -179,7 +182,7 @@ def writeback(
     as_json: JsonOption = False,
 ) -> None:
     """Hand a night's scores back to the CRM; a row once sent is not sent again, and an interrupted run goes on with the rest."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.writeback import writeback as flow
 
     _finish(flow(config, _day(as_of), outcome, again, dry_run), as_json)
@@ -188,7 +191,7 @@ def writeback(
 @app.command()
 def nightly(config: ConfigOption = DEFAULT_CONFIG, as_of: NightOption = None, outcome: OutcomeOption = None, as_json: JsonOption = False) -> None:
     """What the schedule runs every night: extract, score, review, and write back where a CRM is named."""
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.nightly import nightly as flow
 
     _finish(flow(config, outcome, _day(as_of)), as_json)
@@ -205,7 +208,7 @@ def backfill(
     """Score past nights exactly as they would have been: with what was known then, and the model in use then."""
     if last < first:
         raise typer.BadParameter(f"TO ({last:%Y-%m-%d}) lies before FROM ({first:%Y-%m-%d}).")
-    _prepare(_settings(config).home_folder)
+    _prepare(_settings(config).home_folder, for_a_flow=True)
     from pipelines.score import backfill as flow
 
     _finish(flow(config, first.date(), last.date(), outcome), as_json)
@@ -435,13 +438,15 @@ def _settings(config: Path, outcome: str = "default") -> Settings:
     return read_settings(config).each_outcome(outcome)[0]
 
 
-def _prepare(home: Path) -> None:
-    from pipelines.environment import prepare
+def _prepare(home: Path, for_a_flow: bool = False) -> None:
+    from pipelines.environment import prepare, see_orchestrator
     from pipelines.progress import wait
 
     _homes.append(home.resolve())
     wait("Starting")
     prepare(home.resolve())
+    if for_a_flow:
+        see_orchestrator()
 
 
 def _day(as_of: datetime | None) -> date | None:
@@ -471,6 +476,10 @@ def main() -> None:
     atexit.register(_leave, code := [0])
     end_on_interruption()
     code[0] = run()
+    # All is said: whoever still waits for a server that does not answer, a thread of MLflow's or Prefect's, is waited for no longer.
+    late = Timer(_TO_LEAVE, _leave, [code])
+    late.daemon = True
+    late.start()
     sys.exit(code[0])
 
 
@@ -513,6 +522,13 @@ def _unexpected(error: Exception) -> str:
     """Keep the traceback in a file for whoever mends it, and say where."""
     import traceback
 
+    import httpx
+
+    from pipelines.environment import unanswered
+
+    # Of all who are spoken to, only Prefect is asked by a program that lets its client's errors through.
+    if isinstance(error, httpx.TransportError):
+        return unanswered(error)
     what = f"something unexpected went wrong ({type(error).__name__}: {str(error)[:300]})"
     file = (_homes or [Path(tempfile.gettempdir())])[-1] / "unexpected.log"
     try:

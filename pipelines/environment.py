@@ -6,7 +6,9 @@ import gc
 import os
 from pathlib import Path
 
+from features.personal import unsigned
 from features.problem import Problem
+from models.deadline import bound, within
 
 _OURS = ("warehouse.duckdb", "mlflow.db*", "search.db*", "unexpected.log", "lists", "mlartifacts", "prefect", "matplotlib")
 
@@ -54,6 +56,35 @@ def collect_seldom() -> None:
     Saying a night's features in SQL makes some hundred thousand small objects, none of which is garbage.
     """
     gc.set_threshold(100_000, 20, 100)
+
+
+def see_orchestrator() -> None:
+    """See that the Prefect server that PREFECT_API_URL names answers, before a flow begins; where none is named each run has one of its own.
+
+    Any answer is one, a refusal too: Prefect itself says what is wrong with it.
+
+    Raises
+    ------
+    Problem : it does not.
+    """
+    if not (url := os.environ.get("PREFECT_API_URL", "").rstrip("/")):
+        return
+    import httpx
+
+    times = httpx.Timeout(bound("silence"), connect=bound("connect"))
+    try:
+        # Nothing is told and nothing believed, so that whose certificate it has does not matter.
+        within(bound("answer"), lambda: httpx.get(f"{url}/health", timeout=times, verify=False))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise Problem(unanswered(error)) from None
+
+
+def unanswered(error: Exception) -> str:
+    """What is said of a Prefect server that did not answer, at the beginning of a run or in the middle of it."""
+    said, where = str(error) or type(error).__name__, unsigned(os.environ.get("PREFECT_API_URL", "of this run"))
+    return (
+        f"The Prefect server {where} does not answer ({said}): start it or correct PREFECT_API_URL, or unset that to run without one, and run again."
+    )
 
 
 def keep_private() -> None:

@@ -26,7 +26,7 @@ from features.problem import Problem
 from pipelines.catalog import kinds_of
 from pipelines.crm.mapping import quoted
 from pipelines.migrations import refuse_newer, version_of
-from pipelines.server import PARTED, STORED, Part, Parts, Server
+from pipelines.server import PARTED, STORED, Part, Parts, Server, values_of
 
 _AT_ONCE = 50_000
 
@@ -87,28 +87,79 @@ class Mirror:
             yield
             self._send(tables)
 
+    @contextmanager
+    def amendment(self, table: str, part: str, leads: Sequence[str]) -> Iterator[None]:
+        """The same for some leads of one part: all others are neither looked at nor sent, so that many small changes of a large part stay small.
+
+        Parameters
+        ----------
+        table : one that has parts, with a lead_id in every row.
+        leads : those whose rows may be changed.
+
+        Raises
+        ------
+        Problem : see `transaction`.
+        """
+        key = (table, part)
+        self.raw.register("amended_leads", pa.table({"lead_id": pa.array(leads, pa.string())}))
+        try:
+            with self.server.writing():
+                gone = self._amended(key)
+                yield
+                come, before = self._amended(key), self._stored().get(key)
+                if before and before.columns != come.columns:
+                    self._send([table])
+                elif come != gone:
+                    self._see_unchanged([key], {key: before} if before else {})
+                    now = _amended(before, gone, come)
+                    self.server.replace(table, part, now, self._amended_rows(key), leads)
+                    self._note(table, part, now)
+        finally:
+            self.raw.unregister("amended_leads")
+
     def _send(self, tables: Sequence[str]) -> None:
         """Write to the server every part of these tables that the copy now has otherwise."""
-        before, there = self._stored(), self.server.parts()
+        before = self._stored()
         after = {key: part for table in tables for key, part in self._parts(table).items()}
         changed = sorted(key for key in before.keys() | after.keys() if key[0] in tables and before.get(key) != after.get(key))
+        self._see_unchanged(changed, before)
+        for table, part in changed:
+            now = after.get((table, part))
+            self.server.replace(table, part, now, self._rows(table, part) if now else ())
+            self._note(table, part, now)
+
+    def _see_unchanged(self, changed: Sequence[tuple[str, str]], before: Parts) -> None:
+        """See that the server has what is about to be replaced as the copy had it."""
+        there = self.server.parts()
         if overtaken := [" ".join(key).strip() for key in changed if there.get(key) != before.get(key)]:
             raise Problem(
                 f"Another process has changed {', '.join(overtaken[:3])} in the PostgreSQL warehouse since this one began, and its work stands: "
                 "nothing was written. Run again if anything is still missing."
             )
-        for table, part in changed:
-            now = after.get((table, part))
-            self.server.replace(table, part, now, self._rows(table, part) if now else ())
-            self._note(table, part, now)
+
+    def _amended(self, key: tuple[str, str]) -> Part:
+        """What the copy has of the leads that are amended, in a part."""
+        table, part = key
+        kinds, (within, values) = kinds_of(self.raw, table), _within(table, part)
+        rows, digest = self.raw.execute(
+            f"SELECT count(*), coalesce(bit_xor(md5_number({_row(kinds)})), 0) FROM {table} SEMI JOIN amended_leads USING (lead_id) WHERE {within}",
+            values,
+        ).fetchall()[0]
+        return Part(rows, f"{digest:x}", _told(kinds))
+
+    def _amended_rows(self, key: tuple[str, str]) -> Iterator[tuple[Any, ...]]:
+        """Their rows, each with its place in the part."""
+        table, part = key
+        within, values = _within(table, part)
+        placed = f"SELECT *, row_number() OVER () FROM {table} WHERE {within}"
+        yield from self.raw.execute(f"FROM ({placed}) SEMI JOIN amended_leads USING (lead_id)", values).fetchall()
 
     def _parts(self, table: str) -> Parts:
         """Every part of a table as the copy has it now; of one that is gone, none."""
         kinds = kinds_of(self.raw, table)
         if not kinds:
             return {}
-        place = "" if table in PARTED else "row_number() OVER (), "
-        row = f"json_array({place}{', '.join(map(quoted, kinds))})::VARCHAR"
+        row = _row(kinds) if table in PARTED else _row(kinds, "row_number() OVER (), ")
         found = self.raw.execute(
             f"SELECT part, count(*), bit_xor(md5_number(row)) FROM (SELECT {_part_of(table)} AS part, {row} AS row FROM {table}) GROUP BY part"
         ).fetchall()
@@ -167,6 +218,24 @@ def _part_of(table: str) -> str:
     """What a row's part is called, in DuckDB's words."""
     columns = PARTED.get(table, ())
     return f"concat_ws(' ', {', '.join(columns)})" if columns else "''"
+
+
+def _within(table: str, part: str) -> tuple[str, list[str]]:
+    """Which rows are of a part of a table that has parts, and the values of that condition: nothing else has to be computed of any row."""
+    values = values_of(table, part)
+    return " AND ".join(f"{column} = ?::{'VARCHAR' if column == 'outcome' else 'TIMESTAMP'}" for column in values), [*values.values()]
+
+
+def _row(kinds: dict[str, str], place: str = "") -> str:
+    """A row as the text of which the digest is taken."""
+    return f"json_array({place}{', '.join(map(quoted, kinds))})::VARCHAR"
+
+
+def _amended(before: Part | None, gone: Part, come: Part) -> Part:
+    """A part of which some rows went and others came: its digest is that of its rows in any order, so that those which stayed need not be read."""
+    had = before or Part(0, "0", come.columns)
+    digest = int(had.digest, 16) ^ int(gone.digest, 16) ^ int(come.digest, 16)
+    return Part(had.rows - gone.rows + come.rows, f"{digest:x}", come.columns)
 
 
 def _told(kinds: dict[str, str]) -> str:

@@ -39,7 +39,7 @@ class Outbox:
         again: bool = False,
         keep: bool = True,
     ) -> None:
-        self.raw, self.transaction = warehouse.raw, warehouse.transaction
+        self.raw, self.amendment = warehouse.raw, warehouse.amendment
         self.outcome, self.as_of, self.target, self.form, self.at = outcome, as_of, target, form, at
         self.only_changed, self.again, self.keep = only_changed, again, keep
 
@@ -47,7 +47,7 @@ class Outbox:
         """See `Outbox`. What waits may have arrived, its answer having been lost: so a lead is there only if nothing was tried after it was sent."""
         asked = pd.DataFrame({"lead_id": list(digests), "digest": [self._formed(one) for one in digests.values()]}, dtype=object)
         states = ["sent"] if self.again else ["sent", "refused"]
-        with self.transaction("writebacks"):
+        with self.amendment("writebacks", self.as_of, self.outcome, list(digests)):
             self.raw.register("asked", asked)
             found = self.raw.execute(
                 "WITH told AS (SELECT * FROM writebacks WHERE outcome = $1 AND target = $2),"
@@ -74,7 +74,7 @@ class Outbox:
             },
             dtype=object,
         )
-        with self.transaction("writebacks"):
+        with self.amendment("writebacks", self.as_of, self.outcome, lead_ids):
             self.raw.register("answered", answered)
             self.raw.execute(
                 'UPDATE writebacks SET state = answered.state, reason = answered.reason, "at" = $4 FROM answered'

@@ -7,15 +7,18 @@ so that what was granted on it stays granted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from features.problem import Problem
+from models.deadline import bound
 from pipelines.views import views_on_a_server
 
 SCHEMA, LISTS, STORED = "leadscore", "leadscore_lists", "stored"
@@ -27,11 +30,10 @@ _KINDS = {"VARCHAR": "text", "DOUBLE": "double precision", "TIMESTAMP": "timesta
 # Of an identifier PostgreSQL keeps so many bytes, without a word.
 _LONGEST = 63
 _AT_ONCE = 50_000
-_PATIENCE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 # An extract holds its transaction for as long as its source takes; a machine that died holds none for long.
 _LIMITS = {
     "lock_timeout": "60s",
-    "statement_timeout": "30min",
     "idle_in_transaction_session_timeout": "12h",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -57,12 +59,39 @@ class Part(NamedTuple):
 Parts = dict[tuple[str, str], Part]
 
 
+class _Punctual(psycopg.Connection[Any]):
+    """One that is given up where a statement is not answered in time: a server that was halted keeps neither its own time-outs nor hangs up."""
+
+    def wait(self, gen: Any, *how: Any, **more: Any) -> Any:
+        """See `psycopg.Connection.wait`."""
+        # A server that is well says itself that a statement took too long.
+        try:
+            return super().wait(_until(gen, bound("statement") + bound("silence")), *how, **more)
+        except TimeoutError as late:
+            self.close()
+            raise psycopg.OperationalError(str(late)) from None
+
+
+def _until(generator: Any, seconds: float) -> Any:
+    """What a generator of psycopg asks for and gives, as long as there is time."""
+    end = monotonic() + seconds
+    try:
+        wanted = next(generator)
+        while True:
+            ready = yield wanted
+            if monotonic() > end:
+                raise TimeoutError(f"no whole answer within {seconds:g} seconds")
+            wanted = generator.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
 class Server:
     """One connection to it.
 
     Parameters
     ----------
-    url : as PostgreSQL writes it.
+    url : as PostgreSQL writes it. What it says of time-outs goes before ours.
 
     Raises
     ------
@@ -70,9 +99,12 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        limits = " ".join(f"-c {name}={value}" for name, value in _LIMITS.items())
+        limits = {**_LIMITS, "statement_timeout": f"{1000 * bound('statement'):.0f}"}
         with told("cannot be reached"):
-            self.connection = psycopg.connect(url, options=limits, autocommit=True, **_PATIENCE)  # type: ignore[arg-type]
+            theirs = conninfo_to_dict(url)
+            options = " ".join([*(f"-c {name}={value}" for name, value in limits.items()), str(theirs.get("options") or "")])
+            wanted: dict[str, Any] = {"connect_timeout": f"{bound('connect'):.0f}", **_KEEPALIVE, **theirs, "options": options}
+            self.connection = _Punctual.connect(autocommit=True, **wanted)
 
     def close(self) -> None:
         """Hang up."""
@@ -134,19 +166,21 @@ class Server:
             while rows := cursor.fetchmany(_AT_ONCE):
                 yield rows
 
-    def replace(self, table: str, part: str, now: Part | None, rows: Iterable[tuple[Any, ...]] = ()) -> None:
+    def replace(self, table: str, part: str, now: Part | None, rows: Iterable[tuple[Any, ...]] = (), leads: Sequence[str] | None = None) -> None:
         """Put other rows in the place of a part.
 
         Parameters
         ----------
         now : what the part is to be; None takes it away.
         rows : its columns and the position, in the order of both.
+        leads : only their rows are replaced; none are named: all.
         """
+        theirs = sql.SQL("" if leads is None else " AND lead_id = ANY({})").format(sql.Literal(list(leads or ())))
         self.connection.execute(f"DELETE FROM {SCHEMA}.{STORED} WHERE table_name = %s AND part = %s", [table, part])
         if now:
             self._make(table, now)
         if self._kinds(table):
-            self.connection.execute(sql.SQL("DELETE FROM {}").format(_named(table)) + _of(table, part))
+            self.connection.execute(sql.SQL("DELETE FROM {}").format(_named(table)) + _of(table, part) + theirs)
         if now:
             self._copy(table, now.names, rows)
             self.connection.execute(f"INSERT INTO {SCHEMA}.{STORED} VALUES (%s, %s, %s, %s, %s)", [table, part, *now])
@@ -167,6 +201,9 @@ class Server:
         if not there:
             each = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in wanted.items())
             self.connection.execute(sql.SQL("CREATE TABLE {} ({}, position bigint)").format(_named(table), each))
+            if table in PARTED:
+                parted = sql.SQL(", ").join(map(sql.Identifier, PARTED[table]))
+                self.connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(_named(table), parted))
         changed = {name: kind for name, kind in wanted.items() if there and there.get(name) != kind}
         for name, kind in changed.items():
             if name in there:
@@ -218,11 +255,21 @@ def _of(table: str, part: str) -> sql.Composable:
     """Which rows are of a part."""
     if table not in PARTED:
         return sql.SQL("")
+    conditions = [
+        sql.SQL("{} = {}" if column == "outcome" else "{} = {}::timestamp").format(sql.Identifier(column), sql.Literal(value))
+        for column, value in values_of(table, part).items()
+    ]
+    return sql.SQL(" WHERE ") + sql.SQL(" AND ").join(conditions)
+
+
+def values_of(table: str, part: str) -> dict[str, str]:
+    """What every row of a part has in the columns by which its table is parted.
+
+    >>> values_of("ledger", "default 2025-03-04 02:00:00"), values_of("quarantine", "2025-03-04 02:00:00")
+    ({'outcome': 'default', 'as_of': '2025-03-04 02:00:00'}, {'extracted_at': '2025-03-04 02:00:00'})
+    """
     *outcome, day, hour = part.split(" ")
-    instant = sql.Literal(f"{day} {hour}")
-    if outcome:
-        return sql.SQL(" WHERE outcome = {} AND as_of = {}::timestamp").format(sql.Literal(outcome[0]), instant)
-    return sql.SQL(" WHERE extracted_at = {}::timestamp").format(instant)
+    return dict(zip(PARTED[table], [*outcome, f"{day} {hour}"], strict=True))
 
 
 def _named(table: str) -> sql.Identifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import date, datetime
 from pathlib import Path
@@ -264,6 +264,12 @@ class Warehouse:
         tables : those that may be changed; none are named: any.
         """
         with whole(self.raw), self.mirror.transaction(tables or (*SCHEMAS, *_KEPT)) if self.mirror else nullcontext():
+            yield
+
+    @contextmanager
+    def amendment(self, table: str, as_of: datetime, outcome: str, leads: Sequence[str]) -> Iterator[None]:
+        """The same where only rows of some leads of one outcome's night may be changed: a server is sent these, however many others there are."""
+        with whole(self.raw), self.mirror.amendment(table, f"{outcome} {as_of}", leads) if self.mirror else nullcontext():
             yield
 
     def has(self, table: str) -> bool:

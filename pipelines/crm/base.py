@@ -106,6 +106,15 @@ def tell_apart(table: str, columns: Sequence[str]) -> None:
         seen[column.lower()] = column
 
 
+def text(value: object) -> str | None:
+    """A value of a database as the text that a file would have had.
+
+    >>> text(1.5), text(datetime(2025, 1, 2, 3, 4, 5)), text(None)
+    ('1.5', '2025-01-02 03:04:05', None)
+    """
+    return None if value is None else str(value)
+
+
 def see_cursor(table: str, columns: Sequence[str], cursor: str | None) -> None:
     """See that a table has the column by which it is read from where the last read ended.
 

@@ -24,9 +24,10 @@ from weakref import finalize
 import httpx
 
 from features.problem import Problem
+from models.deadline import bound, within
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
+from pipelines.crm.patience import Patience, Refused, Setback, Unclear, redacted, retry_after
 from pipelines.crm.writeback import Refusal, Update, trend
 
 FIELDS = {"score": "msdyn_score", "tier": "msdyn_grade", "trend": "msdyn_scoretrend"}
@@ -82,7 +83,7 @@ class DynamicsTarget:
         self._token = ""
         # A redirect would take the token elsewhere; so would a proxy to which this machine's own http:// is sent in clear.
         safe = all(there.startswith("https://") for there in (url, token_url))
-        self._http = httpx.Client(timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS), follow_redirects=False, trust_env=safe)
+        self._http = httpx.Client(timeout=httpx.Timeout(bound("silence"), connect=bound("connect")), follow_redirects=False, trust_env=safe)
         finalize(self, self._http.close)
         self._login = Patience("Microsoft Entra ID", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, sleep=sleep)
         self._patience = Patience("Dynamics 365", "DYNAMICS_CLIENT_SECRET", (client_secret,), _setback, renew=self._renew, sleep=sleep)
@@ -157,8 +158,7 @@ class DynamicsTarget:
         """Get a token; it lasts about an hour."""
 
         def send() -> str:
-            answer = self._http.post(self.token_url, data=self._application)
-            _see(answer)
+            answer = self._request("POST", self.token_url, data=self._application)
             return str(answer.json()["access_token"])
 
         self._token = self._login.call("give its application a token", send)
@@ -169,7 +169,10 @@ class DynamicsTarget:
         if not self._token:
             self._renew()
         told = {"Authorization": f"Bearer {self._token}", "OData-Version": "4.0", "OData-MaxVersion": "4.0", "Accept": "application/json"}
-        answer = self._http.request(method, f"{self.url}{_API}/{path}", content=body, headers={**told, **headers})
+        return self._request(method, f"{self.url}{_API}/{path}", content=body, headers={**told, **headers})
+
+    def _request(self, *where: str, **what: Any) -> httpx.Response:
+        answer = within(bound("answer"), lambda: self._http.request(*where, **what))
         _see(answer)
         return answer
 
@@ -208,6 +211,8 @@ def _setback(error: Exception) -> Setback | None:
     """What went wrong with a call."""
     if isinstance(error, _Answered):
         return Setback(error.status, error.words, retry_after(error.headers))
+    if isinstance(error, TimeoutError):
+        return Setback(None, str(error))
     if isinstance(error, httpx.RequestError):
         return Setback(None, type(error).__name__)
     if isinstance(error, AttributeError | KeyError | TypeError | ValueError):

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any
 
 from features.problem import Problem
+from models.deadline import bound, within
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Setback, Unclear, retry_after
+from pipelines.crm.patience import Patience, Setback, Unclear, retry_after
 
 TOKEN, URL = "HUBSPOT_ACCESS_TOKEN", "HUBSPOT_API_URL"
 LISTED, LISTED_WITH_HISTORY, FOUND, WRITTEN = 100, 50, 200, 100
@@ -144,9 +145,9 @@ class HubSpotClient:
         """The answer, once it says what it should: `see` raises Unclear of any other, which is then asked for again."""
 
         def send() -> Record:
+            times = (bound("connect"), bound("silence"))
             # The body is read here, so that a connection that is lost within it counts as no answer.
-            answer = method(*parts, **asked, _preload_content=False, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
-            read: Record = json.loads(answer.data)
+            read: Record = json.loads(within(bound("answer"), lambda: method(*parts, **asked, _preload_content=False, _request_timeout=times).data))
             see(read)
             return read
 
@@ -170,8 +171,10 @@ def setback(error: Exception) -> Setback | None:
     if isinstance(error, AttributeError) and getattr(error.__context__, "status", None) == 0:
         # The client trips over its own report of a connection that could not be made safe.
         return Setback(None, str(getattr(error.__context__, "reason", "")))
+    if isinstance(error, TimeoutError):
+        return Setback(None, str(error))
     # Among them an answer that is no JSON, or not even text.
-    if isinstance(error, urllib3.exceptions.HTTPError | json.JSONDecodeError | UnicodeDecodeError | ConnectionError | TimeoutError):
+    if isinstance(error, urllib3.exceptions.HTTPError | json.JSONDecodeError | UnicodeDecodeError | ConnectionError):
         return Setback(None, type(error).__name__)
     if not type(error).__module__.startswith("hubspot.") or not hasattr(error, "status"):
         return None

@@ -19,10 +19,8 @@ from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
 from features.problem import Problem
+from models.deadline import bound
 from pipelines.crm.base import Unreachable
-
-CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
-"""How long a connection, and a silence within an answer, are waited for. Every call of every connector is made with both."""
 
 _HIDDEN = "***"
 # Shorter texts stand in words by chance.
@@ -74,7 +72,7 @@ class Patience:
     setback : what a client's exception means; None: it is no failure of the call, and is raised as it is. Nobody asks it of an `Unclear`.
     renew : gets a new session where the old one expires by itself; tried once a call, before a 401 is believed. It may raise.
     tries, seconds : no call is tried more often, nor begun again later than so many seconds after it began. Six tries last half a minute, which
-        is as long as a vendor's restart; five minutes leave room for a Retry-After.
+        is as long as a vendor's restart; the five minutes of `retry` leave room for a Retry-After.
     every : seconds from one call to the next, for a vendor that counts them.
     first, longest : seconds before the second try, and the most before any.
     seed : of the jitter, by which many customers' retries do not come at once.
@@ -87,7 +85,7 @@ class Patience:
     setback: Callable[[Exception], Setback | None]
     renew: Callable[[], None] | None = None
     tries: int = 6
-    seconds: float = 300.0
+    seconds: float = field(default_factory=lambda: bound("retry"))
     every: float = 0.0
     first: float = 1.0
     longest: float = 60.0
@@ -105,7 +103,7 @@ class Patience:
         Parameters
         ----------
         what : what is done, to follow "HubSpot did not answer when asked to": "read contacts".
-        send : makes the call, with `CONNECT_SECONDS` and `READ_SECONDS`, and retries nothing itself.
+        send : makes the call, within the bounds `connect`, `silence` and `answer` of `models.deadline`, and retries nothing itself.
 
         Raises
         ------

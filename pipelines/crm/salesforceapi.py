@@ -19,9 +19,10 @@ from urllib.parse import quote_plus, urlsplit
 import requests
 
 from features.problem import Problem
+from models.deadline import bound, within
 from pipelines.crm.access import address, secret
 from pipelines.crm.base import Unreachable
-from pipelines.crm.patience import CONNECT_SECONDS, READ_SECONDS, Patience, Refused, Setback, Unclear, redacted, retry_after
+from pipelines.crm.patience import Patience, Refused, Setback, Unclear, redacted, retry_after
 from pipelines.crm.salesforceanswers import Page, Record, explained, is_of, page_of
 
 try:
@@ -38,8 +39,16 @@ URL, TOKEN, CLIENT, SECRET = ("SALESFORCE_INSTANCE_URL", "SALESFORCE_ACCESS_TOKE
 LONGEST_URL = 12_000
 """Address and headers of a call together may have 16,384 bytes (Salesforce Help 000386264): a quarter is left to the headers, tokens among them."""
 
-_TIMES = (CONNECT_SECONDS, READ_SECONDS)
 T = TypeVar("T")
+
+
+class _Session(requests.Session):
+    """Calls that end in time, whoever makes them."""
+
+    def request(self, *where: Any, **how: Any) -> requests.Response:
+        """See `requests.Session.request`."""
+        how["timeout"] = (bound("connect"), bound("silence"))
+        return within(bound("answer"), lambda: super(_Session, self).request(*where, **how))
 
 
 class Expired(Problem):
@@ -89,7 +98,7 @@ class Connection:
         """The objects that can be queried."""
 
         def send() -> set[str]:
-            told: Any = self._there().describe(timeout=_TIMES, allow_redirects=False)
+            told: Any = self._there().describe(allow_redirects=False)
             return {str(one["name"]) for one in told["sobjects"] if one.get("queryable", True)}
 
         return self._ask("list its objects", send)
@@ -107,7 +116,7 @@ class Connection:
         ------
         Refused : the query is none, or names what this user may not see.
         """
-        return self._ask(what, lambda: page_of(self._there().query(soql, include_deleted=True, timeout=_TIMES, allow_redirects=False)))
+        return self._ask(what, lambda: page_of(self._there().query(soql, include_deleted=True, allow_redirects=False)))
 
     def count(self, what: str, sobject: str, where: Sequence[str] = ()) -> int:
         """How many rows of an object meet all conditions, deleted and archived ones among them."""
@@ -162,7 +171,7 @@ class Connection:
         body = {"FullName": f"{sobject}.{name}", "Metadata": metadata}
 
         def send() -> None:
-            told: Any = self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, timeout=_TIMES, allow_redirects=False)
+            told: Any = self._there().toolingexecute("sobjects/CustomField", method="POST", data=body, allow_redirects=False)
             if told["success"] is not True:
                 raise Unclear("it did not say whether it made it")
 
@@ -180,7 +189,7 @@ class Connection:
         return self._patience.call(what, lambda: _not_used_up(send, self._secrets))
 
     def _rest(self, path: str, **how: Any) -> Any:
-        return self._there().restful(path, timeout=_TIMES, allow_redirects=False, **how)
+        return self._there().restful(path, allow_redirects=False, **how)
 
     def _there(self) -> Client:
         """The vendor's own client, logged in."""
@@ -209,7 +218,7 @@ class Connection:
     def _token(self, form: dict[str, str]) -> tuple[str, str]:
         """Where to go with a new token, and the token."""
         with self._session(self._url) as session:
-            answer = session.post(f"{self._url}/services/oauth2/token", data=form, timeout=_TIMES, allow_redirects=False)
+            answer = session.post(f"{self._url}/services/oauth2/token", data=form, allow_redirects=False)
         if answer.status_code != 200:
             raise SalesforceError(self._url, answer.status_code, "token", answer.content)
         told = answer.json()
@@ -228,7 +237,7 @@ class Connection:
         return client
 
     def _session(self, url: str) -> requests.Session:
-        session = requests.Session()
+        session = _Session()
         # Nothing on this machine lies behind a proxy.
         session.trust_env = urlsplit(url).scheme == "https"
         # Otherwise a .netrc with an entry for this host would replace the token.
@@ -247,6 +256,8 @@ class Connection:
             # Too many long calls at once, of the whole company, is told by the status of a missing right.
             busy = error.status == 403 and "REQUEST_LIMIT_EXCEEDED" in words
             return Setback(503 if busy else int(error.status), words, retry_after(self._headers))
+        if isinstance(error, TimeoutError):
+            return Setback(None, str(error))
         if isinstance(error, requests.RequestException):
             # Its own words hold the whole query.
             return Setback(None, type(error).__name__)

@@ -1,11 +1,10 @@
-"""Reads CSV, Parquet, DuckDB, SQLite or any database that SQLAlchemy knows, as rows of texts."""
+"""Opens whatever the tables lie in, and reads CSV, Parquet and DuckDB as rows of texts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -13,11 +12,10 @@ import pyarrow as pa
 from features.problem import Problem
 from pipelines.crm import csvfile
 from pipelines.crm.base import CrmSource, Piece, Unreachable, see_cursor
+from pipelines.crm.database import open_database, open_sqlite
+from pipelines.crm.engine import SCHEME, open_engine
 from pipelines.crm.mapping import quoted
 from pipelines.crm.vendors import open_vendor, scheme
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine
 
 _FILES = (".csv", ".tsv", ".txt", ".parquet")
 
@@ -27,12 +25,15 @@ def open_source(location: str, encoding: str = "utf-8") -> CrmSource:
 
     Raises
     ------
+    Unreachable : it does not answer now, or another process holds it.
     Problem : there is nothing there, or nothing that can be read.
     """
     if vendor := scheme(location):
         return open_vendor(vendor)
+    if location.startswith(SCHEME):
+        return open_engine(location)
     if "://" in location:
-        return _open_database(location)
+        return open_database(location)
     path = Path(location)
     if path.is_dir():
         return Files(path, csvfile.known_encoding(encoding))
@@ -41,7 +42,7 @@ def open_source(location: str, encoding: str = "utf-8") -> CrmSource:
     if path.suffix.lower() in (".duckdb", ".ddb"):
         return DuckDbFile(path)
     if path.suffix.lower() in (".sqlite", ".sqlite3", ".db"):
-        return _open_sqlite(path)
+        return open_sqlite(path)
     raise Problem(f"[source] location is {path}, which is no folder, .duckdb or .sqlite file and no database URL: correct it in leadscore.toml.")
 
 
@@ -118,7 +119,7 @@ class DuckDbFile:
             self.connection = duckdb.connect(str(path), read_only=True)
         except duckdb.Error as error:
             if "lock" in str(error).lower():
-                raise Problem(f"Another process works on {path}, the [source] location: wait until it is done, or read a copy.") from error
+                raise Unreachable(f"Another process works on {path}, the [source] location: wait until it is done, or read a copy.") from error
             raise Problem(f"[source] location is {path}, which is no DuckDB file that can be read ({_first_line(error)}): correct it.") from error
 
     def tables(self) -> list[str]:
@@ -143,91 +144,3 @@ class DuckDbFile:
             raise Problem(
                 f"{table} of {self.path} cannot be read ({_first_line(error)}): correct the view, or its `table` in leadscore.toml."
             ) from error
-
-
-def _open_sqlite(path: Path) -> CrmSource:
-    from sqlalchemy import URL
-
-    try:
-        return _open_database(URL.create("sqlite", database=str(path)))
-    except Problem as problem:
-        raise Problem(
-            f"[source] location is {path}, which is no SQLite file that can be read, or one that another process holds: correct it."
-        ) from problem
-
-
-def _open_database(url: str | URL) -> CrmSource:
-    from sqlalchemy import create_engine
-    from sqlalchemy.exc import OperationalError, SQLAlchemyError
-    from sqlalchemy.pool import NullPool
-
-    try:
-        # Without a pool a connection is closed by whoever opened it, and nothing is left to dispose of.
-        engine = create_engine(url, poolclass=NullPool)
-        _see_file(engine.url.drivername, engine.url.database)
-        database = Database(engine)
-        database.tables()
-    except (SQLAlchemyError, ImportError, ValueError) as error:
-        # A URL that cannot be taken apart stands in its error, password and all.
-        cause = None if isinstance(error, ValueError) else error
-        kind = Unreachable if isinstance(error, OperationalError) else Problem
-        raise kind(f"The database of [source] location cannot be reached ({type(error).__name__}): check its URL, driver and password.") from cause
-    return database
-
-
-def _see_file(driver: str, file: str | None) -> None:
-    """SQLite makes the file that it is asked to read; we only read what is there."""
-    if driver.startswith("sqlite") and file and file != ":memory:" and not file.startswith("file:") and not Path(file).is_file():
-        raise Problem(f"[source] location is a SQLite URL, and there is no file {file}: correct it in leadscore.toml.")
-
-
-class Database:
-    """Any database that SQLAlchemy knows: the tables and views of its default schema."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def tables(self) -> list[str]:
-        """See `CrmSource`."""
-        from sqlalchemy import inspect
-
-        seen = inspect(self.engine)
-        return sorted([*seen.get_table_names(), *seen.get_view_names()])
-
-    def columns(self, table: str) -> list[str]:
-        """See `CrmSource`."""
-        return list(self._kinds(table))
-
-    def pieces(self, table: str, cursor: str | None = None, since: datetime | None = None) -> Iterator[Piece]:
-        """See `CrmSource`. Rows are streamed; the database itself filters by the cursor."""
-        from sqlalchemy import DateTime, column, or_, select
-        from sqlalchemy import table as named
-        from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-        kinds = self._kinds(table)
-        see_cursor(table, list(kinds), cursor)
-        query: Any = select(*(column(name) for name in kinds)).select_from(named(table))
-        if cursor and since and isinstance(kinds[cursor], DateTime):
-            query = query.where(or_(column(cursor).is_(None), column(cursor, DateTime()) >= since))
-        first = 1
-        try:
-            with self.engine.connect().execution_options(stream_results=True) as connection:
-                for rows in connection.execute(query).partitions(csvfile.BATCH):
-                    texts = [[_text(value) for value in row] for row in rows]
-                    yield csvfile.texts(list(kinds), texts, list(range(first, first + len(rows)))), []
-                    first += len(rows)
-        except SQLAlchemyError as error:
-            where = f"{table} cannot be read to its end ({_first_line(error.orig if isinstance(error, DBAPIError) and error.orig else error)})"
-            raise Unreachable(f"{where}, {first - 1:,} rows having come: see whether the database answers, and run `leadscore check`.") from error
-
-    def _kinds(self, table: str) -> dict[str, Any]:
-        """Column by column the type that the database says it has."""
-        from sqlalchemy import inspect
-
-        if table not in self.tables():
-            raise Problem(f"There is no table {table} in the database, only {', '.join(self.tables())}: correct its `table` in leadscore.toml.")
-        return {column["name"]: column["type"] for column in inspect(self.engine).get_columns(table)}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

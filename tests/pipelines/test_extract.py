@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import MadeUp
 from prefect import flow
@@ -77,3 +81,36 @@ def test_a_wrong_table_is_not_read_again_but_a_network_is(untouched: Path, prefe
         with pytest.raises(type(error)):
             extract(untouched)
     assert calls == ["Problem"] + ["OperationalError"] * 3 + ["Unreachable"] * 3
+
+
+@pytest.mark.parametrize(("held_for", "tries"), [(2, 2), (60, 3)])
+def test_a_source_that_is_locked_for_a_moment_is_read_once_it_is_free(
+    held_for: int, tries: int, untouched: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines import extract as module
+
+    place = untouched.parent / "crm.duckdb"
+    with duckdb.connect(str(place)) as made:
+        for file in untouched.parent.glob("*.parquet"):
+            made.execute(f"CREATE TABLE {file.stem} AS FROM read_parquet('{file}')")
+    text = untouched.read_text(encoding="utf-8").replace(".parquet", "")
+    untouched.write_text(re.sub(r'(?m)^location = ".*"$', 'location = "crm.duckdb"', text), encoding="utf-8")
+    opened, open_source = list[str](), module.open_source
+
+    def counted(location: str, encoding: str) -> object:
+        opened.append(location)
+        return open_source(location, encoding)
+
+    monkeypatch.setattr(module, "open_source", counted)
+    monkeypatch.setattr(module, "read_source", module.read_source.with_options(retry_delay_seconds=[4, 0]))
+    hold = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(int(sys.argv[2]))"
+    with subprocess.Popen([sys.executable, "-c", hold, str(place), str(held_for)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        if tries < 3:
+            assert extract(untouched).facts["rows in"] > 1_500
+        else:
+            with pytest.raises(Unreachable, match=r"Another process works on .*crm\.duckdb, the \[source\] location: wait until it is done"):
+                extract(untouched)
+        other.kill()
+    assert len(opened) == tries

@@ -135,6 +135,82 @@ def test_only_what_differs_is_fetched(postgres_url: str, tmp_path: Path, monkeyp
     assert fetched == ["ledger default 2025-03-02 02:00:00", "nights default 2025-03-02 02:00:00"]
 
 
+def _answered(warehouse: Warehouse, states: dict[str, str], then: Callable[[], object] = lambda: None) -> None:
+    """Keep what became of some leads on the way to a CRM; "" takes one away."""
+    with warehouse.amendment("writebacks", NIGHT, "default", list(states)):
+        for lead, state in states.items():
+            warehouse.raw.execute("DELETE FROM writebacks WHERE as_of = ? AND lead_id = ?", [NIGHT, lead])
+            if state:
+                columns = 'outcome, as_of, target, lead_id, digest, state, reason, "at"'
+                row = ["default", NIGHT, "hubspot", lead, "digest", state, "", NIGHT]
+                warehouse.raw.execute(f"INSERT INTO writebacks ({columns}) VALUES ({', '.join('?' * len(row))})", row)
+        then()
+
+
+def _states(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    return warehouse.raw.execute("SELECT as_of, lead_id, state FROM writebacks ORDER BY ALL").fetchall()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.dictionaries(st.sampled_from(["L1", "L2", "L3", "né"]), st.sampled_from(["waiting", "sent", ""])), max_size=6))
+def test_leads_that_are_amended_leave_the_server_and_every_copy_as_if_all_had_been_sent(
+    changes: list[dict[str, str]], postgres_url: str, tmp_path: Path
+) -> None:
+    with Warehouse.open(postgres_url) as one:
+        with one.transaction("writebacks"):
+            one.raw.execute(
+                "DELETE FROM writebacks; INSERT INTO writebacks VALUES ('default', '2025-01-01 02:00', 'hubspot', 'L1', 'd', 'sent', '', NULL)"
+            )
+        for states in changes:
+            _answered(one, states)
+        assert one.mirror is not None
+        noted = {key: part for key, part in one.mirror._stored().items() if key[0] == "writebacks" and part.rows}
+        assert one.mirror.server.parts().items() >= noted.items() == one.mirror._parts("writebacks").items()
+        kept = _states(one)
+    with Warehouse.open(postgres_url) as other:
+        assert _states(other) == kept
+
+
+def test_of_many_leads_only_those_that_are_amended_are_sent(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.server import Server
+
+    sent, replace = list[list[str]](), Server.replace
+
+    def noted(server: Server, table: str, part: str, now: Any, rows: Any = (), leads: Any = None) -> None:
+        rows = list(rows)
+        sent.append([row[3] for row in rows])
+        replace(server, table, part, now, rows, leads)
+
+    monkeypatch.setattr(Server, "replace", noted)
+    with _two(postgres_url, tmp_path) as (one, other):
+        _answered(one, {f"L{n}": "waiting" for n in range(1, 6)})
+        _answered(one, {"L2": "sent", "L9": ""})
+        _answered(one, {"L2": "sent"})
+        assert [sorted(leads) for leads in sent] == [["L1", "L2", "L3", "L4", "L5"], ["L2"]]
+        # The other had seen none of it, and is told so.
+        with pytest.raises(Problem, match=r"Another process has changed writebacks default 2025-03-04 02:00:00 .* nothing was written"):
+            _answered(other, {"L1": "sent"})
+        assert _states(other) == []
+        # A new version brought a column, which every row of the part has from now on.
+        one.raw.execute("ALTER TABLE writebacks ADD COLUMN tries INTEGER")
+        _answered(one, {"L3": "sent"})
+        assert sorted(sent[-1]) == ["L1", "L2", "L3", "L4", "L5"]
+    with psycopg.connect(postgres_url) as server:
+        rows = server.execute("SELECT state, tries FROM leadscore.writebacks ORDER BY lead_id").fetchall()
+        assert rows == [("waiting", None), ("sent", None), ("sent", None), ("waiting", None), ("waiting", None)]
+
+
+def test_leads_that_were_being_amended_when_the_run_was_killed_are_as_before(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        _answered(one, {"L1": "waiting", "L2": "waiting"})
+        with pytest.raises(KeyboardInterrupt):
+            _answered(one, {"L1": "sent"}, lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+        assert [state for _, _, state in _states(one)] == ["waiting", "waiting"]
+        _answered(one, {"L1": "sent"})
+    with Warehouse.open(postgres_url, tmp_path / "other.duckdb") as other:
+        assert [state for _, _, state in _states(other)] == ["sent", "waiting"]
+
+
 def test_a_table_that_is_no_longer_extracted_and_a_column_that_came_are_followed(postgres_url: str, tmp_path: Path) -> None:
     with _two(postgres_url, tmp_path) as (one, _), one.transaction():
         one.raw.execute("CREATE TABLE accounts AS SELECT 1 AS account_id; CREATE TABLE owners AS SELECT 'bob' AS owner_id, 2 AS \"position\"")

@@ -149,6 +149,5 @@ _TAKEN = {
 
 def _wait_for_a_moment(impatient: pytest.MonkeyPatch) -> None:
     """Every connector's time-outs, cut to a tenth of a second."""
-    for module in ("hubspotclient", "dynamics"):
-        impatient.setattr(f"pipelines.crm.{module}.READ_SECONDS", 0.1)
-    impatient.setattr("pipelines.crm.salesforceapi._TIMES", (0.1, 0.1))
+    for name in ("CONNECT", "SILENCE"):
+        impatient.setenv(f"LEADSCORE_{name}_SECONDS", "0.1")

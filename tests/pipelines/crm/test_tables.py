@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from features.problem import Problem
-from pipelines.crm.base import CrmSource, Reject
+from pipelines.crm.base import CrmSource, Reject, Unreachable
 from pipelines.crm.tables import open_source
 
 
@@ -149,10 +150,29 @@ def test_a_database_that_another_process_holds_is_said(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", hold, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(Problem) as said:
+        with pytest.raises(Unreachable) as said:
             open_source(str(place))
         other.communicate()
     assert str(said.value) == f"Another process works on {place}, the [source] location: wait until it is done, or read a copy."
+
+
+def test_a_sqlite_file_that_another_process_holds_is_said_at_every_step(tmp_path: Path) -> None:
+    place = tmp_path / "crm.sqlite"
+    with closing(sqlite3.connect(place)) as writer:
+        writer.execute("CREATE TABLE leads (lead_id TEXT)")
+        writer.commit()
+        source = open_source(f"sqlite:///{place}?timeout=0.05")
+        writer.execute("BEGIN EXCLUSIVE")
+        for read in (source.tables, lambda: source.columns("leads"), lambda: list(source.pieces("leads"))):
+            with pytest.raises(
+                Unreachable, match=r"cannot be read to its end \(database is locked\), 0 rows having come: see whether the database answers"
+            ):
+                read()
+        with pytest.raises(Unreachable) as said:
+            open_source(f"sqlite:///{place}?timeout=0.05")
+        assert str(said.value) == f"Another process holds {place}, the [source] location: wait until it is done, or read a copy."
+        writer.rollback()
+        assert list(source.pieces("leads")) == []
 
 
 def test_a_view_is_a_table_and_another_schema_is_not(tmp_path: Path) -> None:

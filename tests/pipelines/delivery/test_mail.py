@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from postoffice import HOST, PostOffice, certify, hang_up_after, nobody_there, open_office
 from reps import TEAM, night
 
-from pipelines.delivery import mail
 from pipelines.delivery.mail import Letter, Refused, Uncertain, Unreachable, connected, letter, line, send
 from pipelines.delivery.night import Night
 from pipelines.deliveryrules import Mail
@@ -195,7 +194,7 @@ def test_a_server_that_is_not_there_is_said() -> None:
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "PATIENCE", 0.2)
+    monkeypatch.setenv("LEADSCORE_SILENCE_SECONDS", "0.2")
     with socket.create_server((HOST, 0)) as silent:
         assert "does not answer as [delivery.mail] wants (" in _refusal(_rules(silent.getsockname()[1]), Unreachable)
 
