@@ -27,7 +27,7 @@ def test_a_deployment_names_a_flow_and_parameters_it_takes(deployment: dict[str,
     assert isinstance(flow, Flow)
     assert flow.name == deployment["name"]
     assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
-    assert deployment["work_pool"] == {"name": "leadscore"}
+    assert deployment["work_pool"]["name"] == "leadscore"
 
 
 @pytest.mark.parametrize("name", ["nightly", "train", "extract", "score"])
