@@ -53,7 +53,7 @@ class OwnServer:
             "PREFECT_API_URL": self.api,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), own.get("PYTHONPATH")])),
         }
 
     def start(self, *words: str) -> Path:
@@ -88,12 +88,13 @@ class OwnServer:
         """Work pool, automations and deployments, from the project's own files; only whose company it is, and how long silence lasts, is told."""
         self.start("server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(self.port))
         self.until(lambda: _answers(f"{self.api}/health"), "the server answers")
-        self.type("work-pool", "create", "leadscore", "--type", "process")
         automations = yaml.safe_load((ROOT / "automations.yaml").read_text(encoding="utf-8"))
-        automations["automations"][0]["trigger"]["within"] = self.silence
+        for one in automations["automations"]:
+            one["trigger"]["within"] = self.silence
         deployments = (ROOT / "prefect.yaml").read_text(encoding="utf-8").replace("config: leadscore.toml", f"config: {config}")
         for name, text in {"automations.yaml": yaml.safe_dump(automations), "prefect.yaml": deployments}.items():
             (self.folder / name).write_text(text, encoding="utf-8")
+        self.type("work-pool", "create", "leadscore", "--type", "process")
         self.type("automation", "create", "--from-file", str(self.folder / "automations.yaml"))
         self.type("deploy", "--all", "--prefect-file", str(self.folder / "prefect.yaml"))
 
