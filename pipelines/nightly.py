@@ -15,7 +15,7 @@ from pipelines.extract import extract
 from pipelines.report import Report
 from pipelines.retention import keep_to_time
 from pipelines.review import review
-from pipelines.schedule import disagreement
+from pipelines.schedule import disagreement, meant
 from pipelines.score import score
 from pipelines.settings import read_settings
 from pipelines.writeback import writeback
@@ -46,7 +46,7 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
     extracted = extract(config)
     # Before anything is scored: who is kept no longer is on no list of tonight.
     kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
-    scored = score(config, as_of, outcome, due=timeline.day(scheduled))
+    scored = score(config, as_of, outcome, due=meant(timeline, scheduled))
     reviewed = review(config, outcome)
     written = hand_back(config, outcome)
     return Report(

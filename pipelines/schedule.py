@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,22 @@ _CURE = (
     "one of them is wrong. Correct it in prefect.yaml (cron, timezone) and run `prefect deploy --all`, or in leadscore.toml "
     "([list] hour, [company] time_zone)."
 )
+
+
+def meant(timeline: Timeline, scheduled: datetime) -> date:
+    """The local day of the night that a run was meant for, however late it starts: that of its day.
+
+    Where the clocks skip the hour of the night, Prefect starts it up to an hour early; where they skip midnight, on the day before.
+
+    Parameters
+    ----------
+    scheduled : when the run was to start, UTC.
+
+    >>> meant(Timeline(zone="Europe/Berlin"), datetime(2026, 3, 29, 0)), meant(Timeline(hour=0, zone="America/Santiago"), datetime(2026, 9, 6, 3))
+    (datetime.date(2026, 3, 29), datetime.date(2026, 9, 6))
+    """
+    following = timeline.day(scheduled) + timedelta(days=1)
+    return following if timeline.night(following) - scheduled <= timedelta(hours=1) else timeline.day(scheduled)
 
 
 def disagreement(timeline: Timeline, scheduled: datetime) -> str | None:
@@ -32,13 +48,12 @@ def disagreement(timeline: Timeline, scheduled: datetime) -> str | None:
     >>> print((disagreement(Timeline(zone="Europe/Berlin"), datetime(2025, 7, 1, 2)) or "").split(" is wrong.")[0])
     The schedule starts the night of 2025-07-01 at 04:00 (Europe/Berlin), leadscore.toml at 02:00: one of them
     """
-    zone = ZoneInfo(timeline.zone)
-    local = scheduled.replace(tzinfo=UTC).astimezone(zone)
-    morning = local.replace(hour=0, minute=0, fold=0)
-    if local.hour == timeline.hour or morning.utcoffset() != (morning + timedelta(days=1)).utcoffset():
-        # On the day of a change of clocks an hour is skipped or comes twice, and schedulers differ in what they make of that.
+    before, local, after = ((scheduled + timedelta(days=days)).replace(tzinfo=UTC).astimezone(ZoneInfo(timeline.zone)) for days in (-1, 0, 1))
+    # Around a change of clocks an hour is skipped or comes twice, and schedulers differ in what they make of that.
+    if local.hour == timeline.hour or before.utcoffset() != after.utcoffset():
         return None
-    return f"The schedule starts the night of {local:%Y-%m-%d} at {local:%H:%M} ({timeline.zone}), leadscore.toml at {timeline.hour:02}:00: {_CURE}"
+    day = meant(timeline, scheduled)
+    return f"The schedule starts the night of {day} at {local:%H:%M} ({timeline.zone}), leadscore.toml at {timeline.hour:02}:00: {_CURE}"
 
 
 def doubts(settings: Settings) -> list[str]:
