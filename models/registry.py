@@ -25,7 +25,7 @@ from models.metrics import Estimate
 from models.run import Run, Training
 from models.scorer import Scorer
 from models.seal import seal_of
-from models.trail import Entry, way_back
+from models.trail import Entry, in_use, way_back
 
 _TRAIL = "trail."
 _PREDICTIONS = "predictions.parquet"
@@ -251,7 +251,7 @@ class Registry:
 
     @_in_time
     def champion_at(self, night: datetime) -> Champion:
-        """The newest model that had been promoted from data known by a night.
+        """The model that was in use on a night; of nights before anything was in use, the newest that was promoted from data known by then.
 
         Raises
         ------
@@ -268,6 +268,16 @@ class Registry:
     @_in_time
     def champion_at_or_none(self, night: datetime) -> Champion | None:
         """The same, if there is one."""
+        return self.champion_then_or_none(night) or self._newest_known_by(night)
+
+    def champion_then_or_none(self, night: datetime) -> Champion | None:
+        """The champion that the trail names for a night; None where there was none yet, or it was withdrawn since."""
+        versions = self._versions()
+        then = versions.get(in_use(self.trail(), night) or "")
+        in_order = then is not None and then.tags.get("promoted") == "true" and _known_until(then) <= night
+        return self._fetched(then) if in_order else None
+
+    def _newest_known_by(self, night: datetime) -> Champion | None:
         promoted = [version for version in self._versions().values() if version.tags.get("promoted") == "true" and _known_until(version) <= night]
         newest = max(promoted, key=lambda version: (_known_until(version), int(version.version)), default=None)
         return self._fetched(newest) if newest else None

@@ -48,6 +48,20 @@ class Entry:
         }
 
 
+def in_use(trail: Sequence[Entry], at: datetime) -> str | None:
+    """The version that was champion at an instant; None when there was none yet.
+
+    Parameters
+    ----------
+    trail : oldest first.
+
+    >>> one, two = Entry(datetime(2025, 5, 4), "gate", "1", None, "first"), Entry(datetime(2025, 5, 11), "gate", "2", "1", "better")
+    >>> in_use([one, two], datetime(2025, 5, 1)), in_use([one, two], datetime(2025, 5, 10)), in_use([one, two], datetime(2025, 5, 11))
+    (None, '1', '2')
+    """
+    return next((entry.version for entry in reversed(trail) if entry.at <= at), None)
+
+
 def way_back(trail: Sequence[Entry]) -> str | None:
     """The champion before the present one that nobody has rolled back; None when there is none.
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import ibis
 import pandas as pd
@@ -123,6 +123,18 @@ class Company:
                 f"{day} is still to come: run `leadscore extract` first, or name an earlier night."
             )
         return timeline.night(day) if day else newest
+
+    def night_due(self, day: date) -> datetime:
+        """The instant of the night that a run was meant for; where the extract does not reach it, the newest one that it may serve.
+
+        A source in which nothing happened since the night before is no reason for a red run: `stale` says when it has become one.
+        """
+        return min(self.settings.timeline.night(day), self.settings.timeline.night_after(self.extracted_at))
+
+    def is_newest(self, night: datetime, now: datetime) -> bool:
+        """Whether a night is the one that sales works from: no later one has begun by now, or could be scored from the extract."""
+        timeline = self.settings.timeline
+        return night >= self.extracted_at or timeline.night(timeline.day(night) + timedelta(days=1)) > now
 
     def capacities(self) -> dict[str, int]:
         """Calls a night by owner, where the table of owners says so."""

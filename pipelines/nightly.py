@@ -5,17 +5,24 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
 
 from features.problem import Problem
+from features.timeline import Timeline
 from pipelines.extract import extract
 from pipelines.journal import HOOKS
 from pipelines.report import Report
 from pipelines.retention import keep_to_time
 from pipelines.review import review
+from pipelines.schedule import disagreement, meant
 from pipelines.score import score
 from pipelines.settings import read_settings
 from pipelines.writeback import writeback
+
+# A run that was killed is begun again, see automations.yaml; one that is killed each time would be without end.
+_TRIES = 3
 
 
 @flow(name="nightly", **HOOKS)
@@ -28,12 +35,19 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
     Parameters
     ----------
     outcome : the name of one outcome; default: every one, in turn.
-    as_of : the local day of the night; default: the first night that the extract can serve.
+    as_of : the local day of the night; default: the day on which this run was to start, however late it does.
+
+    Raises
+    ------
+    Problem : a step failed, or this run was begun several times and died each time.
     """
+    if (begun := flow_run.run_count or 1) > _TRIES:
+        raise Problem(f"This night was begun {begun - 1} times and died each time: see why (memory, disk), and run `leadscore nightly`.")
+    timeline, scheduled = read_settings(config).timeline, flow_run.scheduled_start_time.astimezone(UTC).replace(tzinfo=None)
     extracted = extract(config, resume=True)
     # Before anything is scored: who is kept no longer is on no list of tonight.
     kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
-    scored = score(config, as_of, outcome, resume=True)
+    scored = score(config, as_of, outcome, due=meant(timeline, scheduled), resume=True)
     reviewed = review(config, outcome, resume=True)
     written = hand_back(config, outcome)
     return Report(
@@ -47,9 +61,20 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
         },
         scored.rows,
         # Each once: what a source without dates must say, every flow says.
-        tuple(dict.fromkeys((*extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
+        tuple(dict.fromkeys((*_doubt(timeline, scheduled), *extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
         refused=extracted.refused or scored.refused or written.refused or written.failed,
     )
+
+
+def _doubt(timeline: Timeline, scheduled: datetime) -> tuple[str, ...]:
+    """What to mind of the schedule, where a schedule started this run."""
+    context = FlowRunContext.get()
+    by_schedule = context is not None and context.flow_run is not None and context.flow_run.auto_scheduled
+    said = disagreement(timeline, scheduled) if by_schedule else None
+    if said:
+        # A run of a server has no other reader.
+        get_run_logger().warning(said)
+    return (said,) if said else ()
 
 
 def hand_back(config: Path, outcome: str | None) -> Report:

@@ -40,7 +40,9 @@ from pipelines.tonight import caveat, tonight
 
 
 @flow(name="score", **HOOKS)
-def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None, resume: bool = False) -> Report:
+def score(
+    config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None, due: date | None = None, resume: bool = False
+) -> Report:
     """Give every open lead of a night a probability, a rank and reasons; replace that night in the ledger and in the lists.
 
     Parameters
@@ -48,6 +50,7 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     config : the company's leadscore.toml.
     as_of : the local day of the night; default: the first night that the last extract can serve.
     outcome : the name of one outcome; default: every one, in turn.
+    due : the local day of the night that a schedule means, where none is named as `as_of`: see `Company.night_due`.
     resume : a night that was published from the very same inputs stands, and is not scored again.
 
     Raises
@@ -56,21 +59,29 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     """
     settings = read_settings(config)
     with open_company(settings) as company:
-        stale = None if as_of else company.stale(datetime.now(UTC).replace(tzinfo=None))
-        return company.each_outcome(outcome, partial(score_outcome, as_of=as_of, stale=stale, resume=resume))
+        night = company.night_due(due) if due and not as_of else company.night(as_of)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return company.each_outcome(outcome, partial(score_outcome, night=night, named=bool(as_of or due), now=now, resume=resume))
 
 
-def score_outcome(company: Company, as_of: date | None, stale: str | None, resume: bool = False) -> Report:
-    """One outcome's night: see `score`."""
-    night = company.night(as_of)
-    champion = fetch_champion(company, night if as_of else None)
+def score_outcome(company: Company, night: datetime, named: bool, now: datetime, resume: bool = False) -> Report:
+    """One outcome's night: see `score`.
+
+    Parameters
+    ----------
+    named : whether somebody asked for this night, and not for the newest, whichever that is.
+    now : which nights have begun.
+    """
     about(night, company.settings.chosen)
-    inputs = night_inputs(company, champion, night, as_of, stale)
-    work = partial(score_night, company, champion, night, as_of, stale)
+    newest = company.is_newest(night, now)
+    champion = fetch_champion(company, night if named else None, newest)
+    stale = company.stale(now) if newest else None
+    inputs = night_inputs(company, champion, night, newest, stale)
+    work = partial(score_night, company, champion, night, newest, stale)
     return once(lambda: nullcontext(company.warehouse), "score", inputs, work, resume and is_published(company, night), company.settings.chosen)
 
 
-def score_night(company: Company, champion: Champion, night: datetime, as_of: date | None, stale: str | None) -> Report:
+def score_night(company: Company, champion: Champion, night: datetime, newest: bool, stale: str | None) -> Report:
     """One outcome's night, from what was known to what sales opens."""
     known = build_snapshot(company, champion, night)
     champion, shift = follow_base_rate(company, champion, night)
@@ -79,7 +90,7 @@ def score_night(company: Company, champion: Champion, night: datetime, as_of: da
     seen = see_night(company, champion, night)
     folder = write_lists(company, seen)
     # A past night is nobody's list for tomorrow.
-    posted = send_lists(company, seen, folder) if company.settings.delivery.mail.server and as_of is None else None
+    posted = send_lists(company, seen, folder) if company.settings.delivery.mail.server and newest else None
     return tell(company, champion, seen, folder, stale, posted)
 
 
@@ -98,11 +109,11 @@ def backfill(config: Path, first: date, last: date, outcome: str | None = None) 
 
 
 @task(cache_policy=NO_CACHE)
-def fetch_champion(company: Company, night: datetime | None) -> Champion:
-    """The model in use, or the copy of it where the registry does not answer; for a named night, the one that was in use then."""
+def fetch_champion(company: Company, night: datetime | None, newest: bool = True) -> Champion:
+    """The model in use, for a named night the one that was in use then; for the newest, the copy of it where the registry does not answer."""
     with step("Fetching the champion"):
         now = datetime.now(UTC).replace(tzinfo=None)
-        champion = champion_of(company.settings, now) if night is None else registry_of(company.settings).champion_at(night)
+        champion = registry_of(company.settings).champion_at(night) if night and not newest else champion_of(company.settings, now, night)
     company.must_predict(champion.scorer.plan)
     return champion
 

@@ -28,23 +28,26 @@ from pipelines.settings import Settings
 _NEWEST = "newest.json"
 
 
-def champion_of(settings: Settings, now: datetime) -> Champion:
+def champion_of(settings: Settings, now: datetime, night: datetime | None = None) -> Champion:
     """The model in use; where the tracking server does not answer, the copy of it that was kept.
 
     Parameters
     ----------
     now : since when a copy that is new is known, UTC.
+    night : a run that is late asks for the one that was in use then; where there was none yet, the one in use now.
 
     Raises
     ------
     Problem : there is no champion; or the server does not answer and there is no copy, or somebody changed it.
     """
     try:
-        champion = registry_of(settings).champion()
+        registry = registry_of(settings)
+        champion = registry.champion()
+        then = registry.champion_then_or_none(night) if night else None
     except NoAnswer as silence:
         return _kept(_folder(settings), silence)
     keep(_folder(settings), champion, now)
-    return champion
+    return then or champion
 
 
 def _folder(settings: Settings) -> Path:

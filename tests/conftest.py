@@ -84,21 +84,27 @@ def company(prefect_server: str, simulated: Path, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def challenged(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     """The small company after a second training, whose champion (version 2) is said to have learned from nothing after February. Read only."""
-    from models.registry import Registry
-    from models.run import Training
-    from pipelines.settings import read_settings
     from pipelines.train import train
 
     folder = tmp_path_factory.mktemp("challenged") / "own"
     shutil.copytree(company.folder, folder, symlinks=True)
     config = folder / "leadscore.toml"
     config.write_text(config.read_text(encoding="utf-8") + QUICK, encoding="utf-8")
+    older_champion(config)
+    return MadeUp(folder, {**company.reports, "challenger": train(config)})
+
+
+def older_champion(config: Path) -> None:
+    """Let a copy of the champion, said to have learned from nothing after February, be champion (version 2) since May."""
+    from models.registry import Registry
+    from models.run import Training
+    from pipelines.settings import read_settings
+
     registry = Registry(read_settings(config).tracking_uri)
     scorer = replace(registry.champion().scorer, last_night=datetime(2025, 2, 1, 2), known_until=datetime(2025, 5, 9))
     example = pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]]
     version = registry.log(Training("train as of 2025-05-09", {}, {}, {}, scorer, example))
-    registry.promote(version, "an older champion", datetime(2025, 8, 23))
-    return MadeUp(folder, {**company.reports, "challenger": train(config)})
+    registry.promote(version, "an older champion", datetime(2025, 5, 9, 12))
 
 
 @pytest.fixture(scope="session")

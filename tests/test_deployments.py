@@ -1,4 +1,4 @@
-"""What prefect.yaml promises a server exists: flows by those names, parameters they take, schedules that can be kept."""
+"""What prefect.yaml and automations.yaml promise a server exists: flows by those names, parameters they take, schedules that can be kept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import yaml
 from prefect import Flow
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
@@ -27,7 +28,10 @@ def test_a_deployment_names_a_flow_and_parameters_it_takes(deployment: dict[str,
     assert isinstance(flow, Flow)
     assert flow.name == deployment["name"]
     assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
-    assert deployment["work_pool"] == {"name": "leadscore"}
+    assert deployment["work_pool"] == {
+        "name": "leadscore",
+        "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}},
+    }
 
 
 @pytest.mark.parametrize("name", ["nightly", "train", "extract", "score"])
@@ -41,3 +45,19 @@ def test_the_night_runs_every_night_and_training_every_sunday() -> None:
     assert crons == {"nightly": "0 2 * * *", "train": "0 4 * * 0"}
     for cron in crons.values():
         assert CronSchedule(cron=cron, timezone="UTC").cron == cron
+
+
+def test_every_deployed_run_that_falls_silent_is_ended_and_a_night_begins_again() -> None:
+    heard = dict[str, tuple[Any, str, int]]()
+    for one in yaml.safe_load((ROOT / "automations.yaml").read_text(encoding="utf-8"))["automations"]:
+        assert isinstance(AutomationCore.model_validate(one).trigger, EventTrigger)
+        pool, flows = one["trigger"]["match_related"]
+        assert pool == {"prefect.resource.role": "work-pool", "prefect.resource.name": "leadscore"}
+        assert flows["prefect.resource.role"] == "flow"
+        heard[one["name"]] = (flows["prefect.resource.name"], one["actions"][0]["state"], one["trigger"]["within"])
+    assert heard == {
+        "leadscore-silent-night-begins-again": ("nightly", "SCHEDULED", 120),
+        "leadscore-crashed-night-begins-again": ("nightly", "SCHEDULED", 60),
+        "leadscore-silent-run-has-crashed": (["train", "extract", "score", "review"], "CRASHED", 120),
+    }
+    assert {"nightly", *heard["leadscore-silent-run-has-crashed"][0]} == {one["name"] for one in DEPLOYMENTS}

@@ -11,7 +11,8 @@ import pytest
 from features.contract import REQUIRED, SCHEMAS
 from pipelines.settings import Settings, SourceTable
 
-TEXT = (Path(__file__).parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 TABLE = "\n".join(line[4:] for line in TEXT.splitlines() if line.startswith("    "))
 
 
@@ -48,3 +49,14 @@ def test_every_column_of_every_table_is_named_as_needed_or_not(table: str) -> No
     needed, optional = (set(re.findall(r"`(\w+)`", cell)) for cell in line.split("|")[2:4])
     assert needed == set(REQUIRED[table])
     assert needed | optional == set(SCHEMAS[table])
+
+
+def test_the_commands_of_an_unattended_machine_are_those_of_prefect_yaml() -> None:
+    # tests/test_under_prefect.py types them.
+    guide = (ROOT / "docs" / "unattended.md").read_text(encoding="utf-8")
+    shown = [line.strip() for line in guide.splitlines() if line.startswith("    prefect ")]
+    deployed = [
+        line.removeprefix("#").strip() for line in (ROOT / "prefect.yaml").read_text(encoding="utf-8").splitlines() if line.startswith("#   ")
+    ]
+    assert shown == deployed
+    assert f"ExecStart=/srv/leadscore/.venv/bin/{shown[-1]}" in guide

@@ -10,6 +10,7 @@ from features.problem import Problem
 from pipelines.crm.load import rehearse
 from pipelines.crm.mapping import Mapping
 from pipelines.crm.tables import open_source
+from pipelines.schedule import doubts
 from pipelines.settings import DEFAULT, Settings
 
 
@@ -46,6 +47,7 @@ def check(settings: Settings, now: datetime) -> list[str]:
             said.append(f"{place} scores accounts, and leads have no account_id: write which column that is under [source.tables.leads].")
         unknown = sorted({*one.outcome.deals, *one.outcome.customers} - there) if there else []
         said += [f"{place} counts deals by '{column}', which deals do not have; they have {', '.join(sorted(there))}." for column in unknown]
+    said += doubts(settings)
     try:
         _ = settings.delivery.mail.credentials
     except Problem as problem:

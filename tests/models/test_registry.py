@@ -133,6 +133,21 @@ def test_a_past_night_is_served_by_the_newest_model_promoted_from_what_was_known
         registry.champion_at(datetime(2025, 4, 30))
 
 
+def test_a_late_night_is_scored_by_the_champion_of_its_time_though_a_later_one_learned_from_nothing_newer(
+    registry: Registry, logged: Callable[[datetime], str]
+) -> None:
+    saturday, sunday = NOW - timedelta(days=1), NOW
+    first, second = logged(MAY), logged(MAY)
+    registry.conclude(first, True, ("there was no champion",), saturday)
+    registry.conclude(second, True, ("better",), sunday)
+    assert [registry.champion_at(night).version for night in (sunday - timedelta(hours=1), sunday)] == [first, second]
+    assert registry.champion_then_or_none(saturday - timedelta(hours=1)) is None
+    # Who was rolled back is in nobody's use, whenever it was champion.
+    registry.rollback("lists got worse", sunday + timedelta(hours=8))
+    assert registry.champion_then_or_none(sunday) is None
+    assert registry.champion_at(sunday).version == first
+
+
 def test_a_person_may_overrule_the_gate_and_the_trail_says_who_was_champion_when_and_why(
     registry: Registry, logged: Callable[[datetime], str]
 ) -> None:

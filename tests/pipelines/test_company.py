@@ -48,6 +48,40 @@ def test_a_night_still_to_come_is_refused(company: MadeUp) -> None:
             today.as_of(date(2030, 1, 1))
 
 
+@pytest.mark.parametrize(
+    ("due", "night"),
+    [
+        (date(2025, 8, 20), datetime(2025, 8, 20, 2)),
+        (date(2025, 8, 23), datetime(2025, 8, 23, 2)),
+        # A quiet weekend: the extract does not reach the night that is due.
+        (date(2025, 8, 25), datetime(2025, 8, 23, 2)),
+    ],
+)
+def test_the_night_that_is_due_is_the_newest_that_can_be_served_where_the_extract_does_not_reach_it(
+    company: MadeUp, due: date, night: datetime
+) -> None:
+    with open_company(read_settings(company.config)) as today:
+        assert today.night_due(due) == night
+
+
+@pytest.mark.parametrize(
+    ("night", "now", "newest"),
+    [
+        # The extract ends on the 23rd at 0:00.
+        (datetime(2025, 8, 22, 2), datetime(2025, 8, 22, 2, 10), True),
+        (datetime(2025, 8, 22, 2), datetime(2025, 8, 22, 14), True),
+        (datetime(2025, 8, 22, 2), datetime(2025, 8, 23, 1, 59), True),
+        (datetime(2025, 8, 22, 2), datetime(2025, 8, 23, 2), False),
+        (datetime(2025, 8, 20, 2), datetime(2025, 8, 22, 14), False),
+        # Whoever looks a year later finds nothing newer.
+        (datetime(2025, 8, 23, 2), datetime(2026, 8, 23), True),
+    ],
+)
+def test_a_night_is_the_newest_until_the_next_one_has_begun(company: MadeUp, night: datetime, now: datetime, newest: bool) -> None:
+    with open_company(read_settings(company.config)) as today:
+        assert today.is_newest(night, now) is newest
+
+
 def test_a_source_is_stale_after_so_many_days_unless_the_user_says_until_when_it_reaches(company: MadeUp) -> None:
     settings = read_settings(company.config)
     unsaid = settings.model_copy(update={"source": settings.source.model_copy(update={"extracted_at": None})})

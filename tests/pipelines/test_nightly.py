@@ -1,0 +1,64 @@
+"""The night that a run was meant for, however late it starts; only the newest is mailed."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import MadeUp, older_champion
+
+from features.problem import Problem
+from pipelines.nightly import nightly
+from pipelines.post import Posted
+from pipelines.settings import read_settings
+from pipelines.warehouse import Warehouse
+
+pytestmark = pytest.mark.xdist_group("company")
+MAIL = '\n[delivery.mail]\nserver = "127.0.0.1"\nsender = "leads@northwind.example"\n'
+
+
+def _begin(monkeypatch: pytest.MonkeyPatch, scheduled: datetime, run_count: int = 1) -> None:
+    """Let Prefect say of the run that follows when it was to start, and how often it was begun."""
+    said = SimpleNamespace(scheduled_start_time=scheduled.replace(tzinfo=UTC), run_count=run_count)
+    monkeypatch.setattr("pipelines.nightly.flow_run", said)
+
+
+def _ledger(config: Path) -> list[tuple[Any, ...]]:
+    with Warehouse.of(read_settings(config)) as warehouse:
+        return warehouse.raw.execute("SELECT as_of, min(model_version), max(model_version) FROM ledger GROUP BY as_of ORDER BY as_of").fetchall()
+
+
+def test_runs_that_piled_up_are_each_its_night_by_the_champion_of_then_and_only_the_newest_is_mailed(
+    own_company: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, mailed = own_company.config, list[date]()
+    older_champion(config)
+    config.write_text(config.read_text(encoding="utf-8") + MAIL, encoding="utf-8")
+    monkeypatch.setattr("pipelines.score.post", lambda rules, warehouse, night, *rest: mailed.append(night.day) or Posted())
+    # The last first: whatever the order, the newest list is that of the newest night.
+    for scheduled, night in ((datetime(2025, 8, 23, 2), "2025-08-23"), (datetime(2025, 8, 20, 2), "2025-08-20")):
+        _begin(monkeypatch, scheduled)
+        report = nightly(config)
+        assert report.facts["night"] == night
+    assert mailed == [date(2025, 8, 23)]
+    assert _ledger(config) == [(datetime(2025, 8, 20, 2), "2", "2"), (datetime(2025, 8, 23, 2), "2", "2")]
+    lists = read_settings(config).lists_folder
+    assert sorted(path.name for path in lists.iterdir() if path.name != ".published") == ["2025-08-20", "2025-08-23"]
+
+
+def test_a_night_after_the_last_thing_that_the_source_knows_of_is_the_newest_it_can_serve(
+    own_company: MadeUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _begin(monkeypatch, datetime(2025, 8, 30, 2))
+    assert nightly(own_company.config).facts["night"] == "2025-08-23"
+    with pytest.raises(Problem, match="2025-08-30 is still to come"):
+        nightly(own_company.config, None, date(2025, 8, 30))
+
+
+def test_a_night_that_was_killed_three_times_is_not_begun_for_ever(untouched: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> None:
+    _begin(monkeypatch, datetime(2025, 8, 23, 2), run_count=4)
+    with pytest.raises(Problem, match=r"^This night was begun 3 times and died each time: see why \(memory, disk\), and run `leadscore nightly`\.$"):
+        nightly(untouched)
