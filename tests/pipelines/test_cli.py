@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import MadeUp
 
@@ -91,6 +92,18 @@ def test_a_home_that_cannot_be_made_is_one_sentence(untouched: Path, leadscore: 
     code, out, err = leadscore(command, "--config", untouched)
     assert (code, out) == (1, "")
     assert err.endswith("cannot be made (Not a directory): name one that you may write as `home` in leadscore.toml.\n")
+
+
+def test_a_prefect_that_falls_silent_amid_a_run_is_one_sentence(untouched: Path, leadscore: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(config: Path) -> None:
+        raise httpx.ReadTimeout("timed out")
+
+    monkeypatch.setattr("pipelines.extract.extract", silent)
+    monkeypatch.setenv("PREFECT_API_URL", "http://ann:s3cret@127.0.0.1:1/api")
+    monkeypatch.setattr("pipelines.environment.see_orchestrator", lambda: None)
+    code, out, err = leadscore("extract", "--config", untouched)
+    assert (code, out) == (1, "")
+    assert "The Prefect server http://127.0.0.1:1/api does not answer (timed out): start it or correct PREFECT_API_URL" in err
 
 
 def test_a_configuration_that_cannot_be_written_is_one_sentence(simulated: Path, tmp_path: Path, leadscore: Typed) -> None:
