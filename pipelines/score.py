@@ -54,19 +54,22 @@ def score(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     with open_company(settings) as company:
         night = company.night_due(due) if due and not as_of else company.night(as_of)
         now = datetime.now(UTC).replace(tzinfo=None)
-        return company.each_outcome(outcome, partial(score_outcome, night=night, named=bool(as_of or due), now=now))
+        # Whoever names a night wants to look at it; whoever names none wants the list of tonight to reach those who work from it.
+        newest = as_of is None and company.is_newest(night, now)
+        stale = company.stale(now) if newest else None
+        return company.each_outcome(outcome, partial(score_outcome, night=night, then=bool(as_of or due), newest=newest, stale=stale))
 
 
-def score_outcome(company: Company, night: datetime, named: bool, now: datetime) -> Report:
+def score_outcome(company: Company, night: datetime, then: bool, newest: bool, stale: str | None) -> Report:
     """One outcome's night: see `score`.
 
     Parameters
     ----------
-    named : whether somebody asked for this night, and not for the newest, whichever that is.
-    now : which nights have begun.
+    then : whether the champion is the one of the night, and not the one of now.
+    newest : whether sales works from this night.
+    stale : see `Company.stale`.
     """
-    newest = company.is_newest(night, now)
-    champion = fetch_champion(company, night if named else None, newest)
+    champion = fetch_champion(company, night if then else None, newest)
     known = build_snapshot(company, champion, night)
     champion, shift = follow_base_rate(company, champion, night)
     ranked = rank_leads(company, champion, known, night)
@@ -75,7 +78,7 @@ def score_outcome(company: Company, night: datetime, named: bool, now: datetime)
     folder = write_lists(company, seen)
     # A past night is nobody's list for tomorrow.
     posted = send_lists(company, seen, folder) if company.settings.delivery.mail.server and newest else None
-    return tell(company, champion, seen, folder, company.stale(now) if newest else None, posted)
+    return tell(company, champion, seen, folder, stale, posted)
 
 
 @flow(name="backfill")
