@@ -61,21 +61,23 @@ def score(
     with open_company(settings) as company:
         night = company.night_due(due) if due and not as_of else company.night(as_of)
         now = datetime.now(UTC).replace(tzinfo=None)
-        return company.each_outcome(outcome, partial(score_outcome, night=night, named=bool(as_of or due), now=now, resume=resume))
+        # Whoever names a night wants to look at it; whoever names none wants the list of tonight to reach those who work from it.
+        newest = as_of is None and company.is_newest(night, now)
+        stale = company.stale(now) if newest else None
+        return company.each_outcome(outcome, partial(score_outcome, night=night, then=bool(as_of or due), newest=newest, stale=stale, resume=resume))
 
 
-def score_outcome(company: Company, night: datetime, named: bool, now: datetime, resume: bool = False) -> Report:
+def score_outcome(company: Company, night: datetime, then: bool, newest: bool, stale: str | None, resume: bool) -> Report:
     """One outcome's night: see `score`.
 
     Parameters
     ----------
-    named : whether somebody asked for this night, and not for the newest, whichever that is.
-    now : which nights have begun.
+    then : whether the champion is the one of the night, and not the one of now.
+    newest : whether sales works from this night.
+    stale : see `Company.stale`.
     """
     about(night, company.settings.chosen)
-    newest = company.is_newest(night, now)
-    champion = fetch_champion(company, night if named else None, newest)
-    stale = company.stale(now) if newest else None
+    champion = fetch_champion(company, night if then else None, newest)
     inputs = night_inputs(company, champion, night, newest, stale)
     work = partial(score_night, company, champion, night, newest, stale)
     return once(lambda: nullcontext(company.warehouse), "score", inputs, work, resume and is_published(company, night), company.settings.chosen)

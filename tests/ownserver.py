@@ -79,24 +79,29 @@ class OwnServer:
         run.wait()
         psutil.wait_procs(family, timeout=10)
 
-    def type(self, *words: str) -> None:
-        """A command that ends, and must end well."""
-        done = subprocess.run([_PREFECT, "--no-prompt", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    def type(self, *commands: tuple[str, ...]) -> None:
+        """Commands at the same time that end, and must end well."""
+        typed = [
+            subprocess.Popen([_PREFECT, "--no-prompt", *words], cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            for words in commands
+        ]
+        said = [run.communicate()[0].decode() for run in typed]
+        assert [run.returncode for run in typed] == [0] * len(typed), said
 
     def set_up(self, config: Path) -> None:
         """Work pool, automations and deployments, from the project's own files; only whose company it is, and how long silence lasts, is told."""
-        self.start("server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(self.port))
-        self.until(lambda: _answers(f"{self.api}/health"), "the server answers")
         automations = yaml.safe_load((ROOT / "automations.yaml").read_text(encoding="utf-8"))
         for one in automations["automations"]:
             one["trigger"]["within"] = self.silence
         deployments = (ROOT / "prefect.yaml").read_text(encoding="utf-8").replace("config: leadscore.toml", f"config: {config}")
         for name, text in {"automations.yaml": yaml.safe_dump(automations), "prefect.yaml": deployments}.items():
             (self.folder / name).write_text(text, encoding="utf-8")
-        self.type("work-pool", "create", "leadscore", "--type", "process")
-        self.type("automation", "create", "--from-file", str(self.folder / "automations.yaml"))
-        self.type("deploy", "--all", "--prefect-file", str(self.folder / "prefect.yaml"))
+        self.until(lambda: _answers(f"{self.api}/health"), "the server answers")
+        self.type(
+            ("work-pool", "create", "leadscore", "--type", "process"),
+            ("automation", "create", "--from-file", str(self.folder / "automations.yaml")),
+        )
+        self.type(("deploy", "--all", "--prefect-file", str(self.folder / "prefect.yaml")))
 
     def ask(self, way: str, **told: Any) -> Any:
         """Ask the API something, or tell it."""
@@ -142,11 +147,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def open_server(folder: Path, config: Path, silence: int) -> Iterator[OwnServer]:
-    """A server with the project's deployments; all that it started is ended whatever happens."""
+def open_server(folder: Path, silence: int) -> Iterator[OwnServer]:
+    """A server that is about to answer; all that it started is ended whatever happens."""
     server = OwnServer(folder, silence)
     try:
-        server.set_up(config)
+        server.start("server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(server.port))
         yield server
     finally:
         for run in reversed(server.started):

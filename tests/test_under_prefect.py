@@ -39,6 +39,7 @@ class Story:
     config, reference : the company, and one on which the late night was scored on its own.
     killed, cancelled : the two runs' states, oldest first. amid : what readers saw after the kill and after the cancellation.
     shown : every list of the late night that somebody saw who looked all the time. left : processes of the cancelled run.
+    scheduled : at what time of the day the next runs are planned, UTC.
     """
 
     config: Path
@@ -54,10 +55,12 @@ class Story:
 @pytest.fixture(scope="module")
 def story(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("under-prefect")
-    config = Path(shutil.copytree(company.folder, folder / "own", symlinks=True)) / "leadscore.toml"
-    older_champion(config)
-    reference = Path(shutil.copytree(config.parent, folder / "reference", symlinks=True)) / "leadscore.toml"
-    with open_server(folder, config, SILENCE) as server, _watched(_list(config, LATE)) as shown:
+    config = folder / "own" / "leadscore.toml"
+    with open_server(folder, SILENCE) as server, _watched(folder / "own" / ".leadscore" / "lists" / str(LATE)) as shown:
+        shutil.copytree(company.folder, config.parent, symlinks=True)
+        older_champion(config)
+        reference = Path(shutil.copytree(config.parent, folder / "reference", symlinks=True)) / "leadscore.toml"
+        server.set_up(config)
         log, worker = server.worker(), server.started[-1]
         killed = server.run("nightly", datetime(2025, 8, 20, 2))
         server.until(lambda: "Building the features of 2025-08-20" in _said(log), "the night is under way")
