@@ -10,6 +10,7 @@ from features.contact import contact
 from features.plan import Plan
 from models.leftout import left_out
 from pipelines.company import Company
+from pipelines.decisions import held
 
 _NOWHERE = 0
 _HOURS = 24.0
@@ -50,7 +51,7 @@ def circumstances(company: Company, plan: Plan, known: pd.DataFrame, night: date
 def decided(company: Company, night: datetime) -> pd.DataFrame:
     """What people decided that holds on a night, by lead: place (0: off the list), and the decision in words."""
     day = company.settings.timeline.day(night)
-    found = company.warehouse.decisions(night, day, company.settings.chosen).set_index("lead_id")
+    found = held(company.warehouse, night, day, company.settings.chosen).set_index("lead_id")
     what = ["off the list" if place == _NOWHERE else f"place {place:.0f}" for place in found["place"]]
     who = [f" by {name}" if name else "" for name in found["given_by"].fillna("")]
     until = pd.to_datetime(found["until"]).dt.strftime("%Y-%m-%d")

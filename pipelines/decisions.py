@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+import pandas as pd
+
 from features.problem import Problem
 from pipelines.report import Report
-from pipelines.settings import Settings
+from pipelines.settings import DEFAULT, Settings
 from pipelines.warehouse import Warehouse
 
 
@@ -34,7 +36,30 @@ def decide(settings: Settings, lead: str, place: int | None, until: date, becaus
     with Warehouse.of(settings) as warehouse, warehouse.transaction("decisions"):
         if not warehouse.knows(lead):
             raise Problem(f"There is no lead {lead} in the last extract: check the id, or run `leadscore extract` first.")
-        warehouse.decide(lead, place, until, because.strip(), by.strip(), now, settings.chosen)
+        remember(warehouse, lead, place, until, because.strip(), by.strip(), now, settings.chosen)
     what = "its score decides" if place is None else "off the lists" if place == 0 else f"place {place} of its owner's list"
     facts = {"lead": lead, "decision": what, **({} if place is None else {"until": str(until)})}
     return Report("decision", facts, (), ("It shows from the next night that is scored.",))
+
+
+def remember(
+    warehouse: Warehouse, lead_id: str, place: int | None, until: date, because: str, given_by: str, given_at: datetime, outcome: str = DEFAULT
+) -> None:
+    """Remember what a person decided about a lead; the newest decision holds.
+
+    Parameters
+    ----------
+    place : where on its owner's list it is to stand; 0: nowhere; None: wherever its score puts it.
+    until : the last day on which the decision holds.
+    """
+    warehouse.raw.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, lead_id, place, until, because, given_by, given_at])
+
+
+def held(warehouse: Warehouse, as_of: datetime, day: date, outcome: str = DEFAULT) -> pd.DataFrame:
+    """What people had decided by a night and still holds on its day: lead_id, place, until, because, given_by."""
+    return warehouse.raw.execute(
+        "SELECT * EXCLUDE (outcome, given_at) FROM (SELECT * FROM decisions WHERE outcome = ? AND given_at < ?"
+        " QUALIFY row_number() OVER (PARTITION BY lead_id ORDER BY given_at DESC, rowid DESC) = 1)"
+        " WHERE place IS NOT NULL AND until >= ? ORDER BY lead_id",
+        [outcome, as_of, day],
+    ).df()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -98,7 +98,7 @@ def configuration_digest(settings: Settings) -> str:
     return sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def tell_lineage(settings: Settings, lead: str, day: Any = None) -> Report:
+def tell_lineage(settings: Settings, lead: str, day: date | None = None) -> Report:
     """Trace a lead's score of a night back to what it was made of.
 
     Parameters
@@ -137,7 +137,7 @@ def tell_lineage(settings: Settings, lead: str, day: Any = None) -> Report:
     return Report("lineage", facts, tuple({"table": name, **table} for name, table in tables.items()), notices)
 
 
-def _score(company: Company, lead: str, day: Any) -> Any:
+def _score(company: Company, lead: str, day: date | None) -> Any:
     """The ledger's row of a lead on a night, or on the newest that has one; None where there is none."""
     ledger = company.warehouse.ledger(company.settings.chosen)
     rows = ledger.filter(ledger.lead_id == lead)

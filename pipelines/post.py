@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from pipelines.deliveries import delivery, note_delivery
 from pipelines.delivery.mail import Letter, Refused, Uncertain, Unreachable, connected, letter, line, send
 from pipelines.delivery.night import Night
 from pipelines.delivery.workbook import files
@@ -95,7 +96,7 @@ def _letters(rules: Mail, night: Night, folder: Path, known: Mapping[str, str], 
 def _is_due(warehouse: Warehouse, night: Night, one: Letter, posted: Posted) -> bool:
     """Whether a letter still has to go out; what keeps it from going out is said."""
     assert night.as_of is not None
-    state, digest = warehouse.delivery(night.as_of, CHANNEL, one.owner, night.chosen) or ("", "")
+    state, digest = delivery(warehouse, night.as_of, CHANNEL, one.owner, night.chosen) or ("", "")
     if state == "sending":
         posted.lacks(_unknown(night, one, "an earlier run ended while it was being sent"))
     elif state == "sent" and digest != one.digest:
@@ -107,7 +108,7 @@ def _is_due(warehouse: Warehouse, night: Night, one: Letter, posted: Posted) -> 
 
 def _note(warehouse: Warehouse, night: Night, one: Letter, state: str, now: datetime) -> None:
     assert night.as_of is not None
-    warehouse.note_delivery(night.as_of, CHANNEL, one.owner, one.digest, state, now, night.chosen)
+    note_delivery(warehouse, night.as_of, CHANNEL, one.owner, one.digest, state, now, night.chosen)
 
 
 def _unknown(night: Night, one: Letter, why: str) -> str:

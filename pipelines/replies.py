@@ -77,7 +77,7 @@ def _keep(
             continue
         lead = ids[reply.lead]
         rows[lead] = {"lead_id": lead, "feedback": reply.feedback or None, "note": reply.note or None, "given_by": stamp.owner or None}
-    kept = warehouse.keep_feedback(_frame(rows), stamp.as_of, stamp.outcome, now) if rows else 0
+    kept = keep_feedback(warehouse, _frame(rows), stamp.as_of, stamp.outcome, now) if rows else 0
     taken = len(returned.replies) + len(returned.refused) - len(refused)
     counts = {"kept": kept, "unchanged": taken - kept, "empty": returned.empty, "refused": len(refused)}
     return {"file": path.name, "night": f"{stamp.as_of:%Y-%m-%d}", "read": sum(counts.values()), **counts}, refused
@@ -102,3 +102,29 @@ def _frame(rows: Mapping[str, dict[str, Any]]) -> pd.DataFrame:
 def _few(refused: list[str]) -> list[str]:
     more = len(refused) - _TOLD
     return refused[:_TOLD] + ([f"... and {more:,} more rows of this file were refused."] if more > 0 else [])
+
+
+def keep_feedback(warehouse: Warehouse, replies: pd.DataFrame, as_of: datetime, outcome: str, received_at: datetime) -> int:
+    """Keep what reps said of leads of a night; how many replies are new or other than before.
+
+    A lead of a night has one reply: read again it changes nothing, and a corrected one takes its place. It tells a manager what became of a list.
+    It is never a label and never a feature: whom a rep calls, and what they write, follows from the score that they had before them.
+
+    Parameters
+    ----------
+    replies : lead_id (each once), feedback, note, given_by (owner_id), each null where nothing is known.
+    received_at : when they were read.
+    """
+    warehouse.raw.register("replies_to_keep", replies.assign(outcome=outcome, as_of=as_of, received_at=received_at))
+    try:
+        changed = warehouse.raw.execute(
+            "INSERT INTO feedback BY NAME SELECT * FROM replies_to_keep new WHERE NOT EXISTS (SELECT 1 FROM feedback old"
+            " WHERE (old.outcome, old.as_of, old.lead_id) = (new.outcome, new.as_of, new.lead_id)"
+            " AND old.feedback IS NOT DISTINCT FROM new.feedback AND old.note IS NOT DISTINCT FROM new.note"
+            " AND old.given_by IS NOT DISTINCT FROM new.given_by)"
+            " ON CONFLICT (outcome, as_of, lead_id) DO UPDATE SET"
+            " feedback = excluded.feedback, note = excluded.note, given_by = excluded.given_by, received_at = excluded.received_at"
+        ).fetchall()
+    finally:
+        warehouse.raw.unregister("replies_to_keep")
+    return int(changed[0][0])

@@ -15,6 +15,7 @@ from typing import Any
 from models.registry import Champion
 from pipelines.company import Company
 from pipelines.crm.contents import contents_digest
+from pipelines.decisions import held
 from pipelines.delivery.folder import is_whole
 from pipelines.lineage import code_version, configuration_digest, lineage_of, tables_of
 from pipelines.report import Report
@@ -69,7 +70,7 @@ def night_inputs(company: Company, champion: Champion, night: datetime, *more: A
     """
     settings, warehouse = company.settings, company.warehouse
     made_of = json.dumps(lineage_of(company, champion).row(), default=str)
-    decided = warehouse.decisions(night, settings.timeline.day(night), settings.chosen).to_json(date_format="iso")
+    decided = held(warehouse, night, settings.timeline.day(night), settings.chosen).to_json(date_format="iso")
     return mixed(str(night), made_of, champion.minded, decided, warehouse.seals(night, settings.chosen), *map(str, more))
 
 

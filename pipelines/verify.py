@@ -7,9 +7,9 @@ from pipelines.company import Company, open_company
 from pipelines.delivery.folder import changed, nights
 from pipelines.registry import registry_of
 from pipelines.report import Report
+from pipelines.schema import LEDGER
 from pipelines.seals import altered_nights, altered_tables, misattributed_nights, unaccounted, unsealed_nights
 from pipelines.settings import Settings
-from pipelines.warehouse import LEDGER
 
 
 def verify(settings: Settings, outcome: str | None = None) -> Report:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,133 +23,13 @@ from features.problem import Problem
 from pipelines.catalog import whole
 from pipelines.environment import collect_seldom, keep_private
 from pipelines.migrations import migrate
+from pipelines.schema import KEPT, LEDGER
 from pipelines.seals import sealed, table_digest
 from pipelines.settings import DEFAULT, Settings, on_a_server
 from pipelines.views import views
 
 if TYPE_CHECKING:
     from pipelines.mirror import Mirror
-
-LEDGER = {
-    "outcome": "VARCHAR NOT NULL",
-    "as_of": "TIMESTAMP NOT NULL",
-    "lead_id": "VARCHAR NOT NULL",
-    "probability": "DOUBLE NOT NULL",
-    "score": "INTEGER",
-    "tier": "VARCHAR",
-    "expected_value": "DOUBLE",
-    "rank": "INTEGER",
-    "owner_id": "VARCHAR",
-    "owner_rank": "INTEGER",
-    "listed": "BOOLEAN",
-    "explored": "BOOLEAN",
-    "reasons": "VARCHAR",
-    "change": "DOUBLE",
-    "model_name": "VARCHAR",
-    "model_version": "VARCHAR",
-    "run_id": "VARCHAR",
-    "features_digest": "VARCHAR",
-    "scored_at": "TIMESTAMP",
-    "left_out": "VARCHAR",
-    "by_hand": "VARCHAR",
-    "routed": "BOOLEAN",
-    "selection_probability": "DOUBLE",
-    "fit": "INTEGER",
-    "engagement": "INTEGER",
-    "grade": "VARCHAR",
-    "qualified": "BOOLEAN",
-    "next_step": "VARCHAR",
-}
-_KEPT = {
-    "ledger": {**LEDGER, "PRIMARY": "KEY (outcome, as_of, lead_id)"},
-    "quarantine": {
-        "extracted_at": "TIMESTAMP",
-        "table_name": "VARCHAR",
-        "row": "BIGINT",
-        "column_name": "VARCHAR",
-        "value": "VARCHAR",
-        "reason": "VARCHAR",
-    },
-    "extracts": {
-        "extracted_at": "TIMESTAMP",
-        "table_name": "VARCHAR",
-        "rows_in": "BIGINT",
-        "clean": "BIGINT",
-        "quarantined": "BIGINT",
-        "superseded": "BIGINT",
-        "lag_hours": "DOUBLE",
-        "newest_cursor": "TIMESTAMP",
-        "digest": "VARCHAR",
-    },
-    "nights": {
-        "outcome": "VARCHAR NOT NULL",
-        "as_of": "TIMESTAMP NOT NULL",
-        "leads": "BIGINT",
-        "digest": "VARCHAR",
-        "PRIMARY": "KEY (outcome, as_of)",
-    },
-    "lineage": {
-        "outcome": "VARCHAR NOT NULL",
-        "as_of": "TIMESTAMP NOT NULL",
-        **dict.fromkeys(("model_version", "mlflow_run", "training_digest", "code_version", "configuration_digest"), "VARCHAR"),
-        "extracted_at": "TIMESTAMP",
-        "tables": "VARCHAR",
-        "PRIMARY": "KEY (outcome, as_of)",
-    },
-    "stages": {
-        "stage": "VARCHAR NOT NULL",
-        "outcome": "VARCHAR NOT NULL",
-        "inputs": "VARCHAR",
-        "report": "VARCHAR",
-        "PRIMARY": "KEY (stage, outcome)",
-    },
-    "shifts": {"outcome": "VARCHAR", "as_of": "TIMESTAMP", "shift": "DOUBLE", "leads": "BIGINT", "sentence": "VARCHAR"},
-    "writebacks": {
-        "outcome": "VARCHAR NOT NULL",
-        "as_of": "TIMESTAMP NOT NULL",
-        "target": "VARCHAR NOT NULL",
-        "lead_id": "VARCHAR NOT NULL",
-        "digest": "VARCHAR NOT NULL",
-        "state": "VARCHAR NOT NULL",
-        "reason": "VARCHAR",
-        '"at"': "TIMESTAMP",
-        "PRIMARY": "KEY (outcome, as_of, target, lead_id)",
-    },
-    "notices": {"sentence": "VARCHAR"},
-    "feedback": {
-        "outcome": "VARCHAR NOT NULL",
-        "as_of": "TIMESTAMP NOT NULL",
-        "lead_id": "VARCHAR NOT NULL",
-        "feedback": "VARCHAR",
-        "note": "VARCHAR",
-        "given_by": "VARCHAR",
-        "received_at": "TIMESTAMP",
-        "PRIMARY": "KEY (outcome, as_of, lead_id)",
-    },
-    "decisions": {
-        "outcome": "VARCHAR NOT NULL",
-        "lead_id": "VARCHAR NOT NULL",
-        "place": "INTEGER",
-        "until": "DATE",
-        "because": "VARCHAR",
-        "given_by": "VARCHAR",
-        "given_at": "TIMESTAMP",
-    },
-    "deliveries": {
-        "outcome": "VARCHAR NOT NULL",
-        "as_of": "TIMESTAMP NOT NULL",
-        "channel": "VARCHAR NOT NULL",
-        "recipient": "VARCHAR NOT NULL",
-        "digest": "VARCHAR",
-        "state": "VARCHAR",
-        '"at"': "TIMESTAMP",
-        "PRIMARY": "KEY (outcome, as_of, channel, recipient)",
-    },
-    "erased": {"digest": "VARCHAR NOT NULL", "PRIMARY": "KEY (digest)"},
-    "erased_salt": {"salt": "VARCHAR NOT NULL"},
-    "erasures": {'"at"': "TIMESTAMP", "because": "VARCHAR", "table_name": "VARCHAR", "row_count": "BIGINT"},
-    "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
-}
 
 
 class Warehouse:
@@ -164,7 +44,7 @@ class Warehouse:
         # What was computed once for a whole flow: let go of earlier, it would be dropped by whichever thread collects garbage, amid another query.
         self.kept: list[Crm] = []
         migrate(self.raw, file)
-        for name in _KEPT:
+        for name in KEPT:
             self._make(name)
         columns = self.columns()
         self._complete(columns)
@@ -175,7 +55,7 @@ class Warehouse:
         self._show(columns)
 
     def _make(self, name: str) -> None:
-        columns = ", ".join(f"{column} {kind}" for column, kind in _KEPT[name].items())
+        columns = ", ".join(f"{column} {kind}" for column, kind in KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
 
     def columns(self) -> dict[str, list[str]]:
@@ -187,7 +67,7 @@ class Warehouse:
 
     def _complete(self, columns: dict[str, list[str]]) -> None:
         """A file of an earlier version lacks what has come since."""
-        for name, wanted in _KEPT.items():
+        for name, wanted in KEPT.items():
             for column, kind in wanted.items():
                 if column != "PRIMARY" and column.strip('"') not in columns[name]:
                     self.raw.execute(f"ALTER TABLE {name} ADD COLUMN {column} {kind}")
@@ -263,7 +143,7 @@ class Warehouse:
         ----------
         tables : those that may be changed; none are named: any.
         """
-        with whole(self.raw), self.mirror.transaction(tables or (*SCHEMAS, *_KEPT)) if self.mirror else nullcontext():
+        with whole(self.raw), self.mirror.transaction(tables or (*SCHEMAS, *KEPT)) if self.mirror else nullcontext():
             yield
 
     @contextmanager
@@ -440,25 +320,6 @@ class Warehouse:
         keys = [("lead_id" if table == "leads" else "account_id", table) for table in tables]
         return any(self.raw.execute(f"SELECT count(*) FROM {table} WHERE {key} = ?", [lead_id]).fetchall()[0][0] for key, table in keys)
 
-    def decide(self, lead_id: str, place: int | None, until: date, because: str, given_by: str, given_at: datetime, outcome: str = DEFAULT) -> None:
-        """Remember what a person decided about a lead; the newest decision holds.
-
-        Parameters
-        ----------
-        place : where on its owner's list it is to stand; 0: nowhere; None: wherever its score puts it.
-        until : the last day on which the decision holds.
-        """
-        self.raw.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, lead_id, place, until, because, given_by, given_at])
-
-    def decisions(self, as_of: datetime, day: date, outcome: str = DEFAULT) -> pd.DataFrame:
-        """What people had decided by a night and still holds on its day: lead_id, place, until, because, given_by."""
-        return self.raw.execute(
-            "SELECT * EXCLUDE (outcome, given_at) FROM (SELECT * FROM decisions WHERE outcome = ? AND given_at < ?"
-            " QUALIFY row_number() OVER (PARTITION BY lead_id ORDER BY given_at DESC, rowid DESC) = 1)"
-            " WHERE place IS NOT NULL AND until >= ? ORDER BY lead_id",
-            [outcome, as_of, day],
-        ).df()
-
     def histories(self, until: datetime, nights: int = 30, outcome: str = DEFAULT) -> pd.DataFrame:
         """The scores of the last nights up to one: lead_id, as_of, probability."""
         return self.raw.execute(
@@ -467,54 +328,6 @@ class Warehouse:
             " ORDER BY lead_id, as_of",
             [outcome, until, nights],
         ).df()
-
-    def keep_feedback(self, replies: pd.DataFrame, as_of: datetime, outcome: str, received_at: datetime) -> int:
-        """Keep what reps said of leads of a night; how many replies are new or other than before.
-
-        A lead of a night has one reply: read again it changes nothing, and a corrected one takes its place. It tells a manager what became of a list.
-        It is never a label and never a feature: whom a rep calls, and what they write, follows from the score that they had before them.
-
-        Parameters
-        ----------
-        replies : lead_id (each once), feedback, note, given_by (owner_id), each null where nothing is known.
-        received_at : when they were read.
-        """
-        self.raw.register("replies_to_keep", replies.assign(outcome=outcome, as_of=as_of, received_at=received_at))
-        try:
-            changed = self.raw.execute(
-                "INSERT INTO feedback BY NAME SELECT * FROM replies_to_keep new WHERE NOT EXISTS (SELECT 1 FROM feedback old"
-                " WHERE (old.outcome, old.as_of, old.lead_id) = (new.outcome, new.as_of, new.lead_id)"
-                " AND old.feedback IS NOT DISTINCT FROM new.feedback AND old.note IS NOT DISTINCT FROM new.note"
-                " AND old.given_by IS NOT DISTINCT FROM new.given_by)"
-                " ON CONFLICT (outcome, as_of, lead_id) DO UPDATE SET"
-                " feedback = excluded.feedback, note = excluded.note, given_by = excluded.given_by, received_at = excluded.received_at"
-            ).fetchall()
-        finally:
-            self.raw.unregister("replies_to_keep")
-        return int(changed[0][0])
-
-    def delivery(self, as_of: datetime, channel: str, recipient: str, outcome: str = DEFAULT) -> tuple[str, str] | None:
-        """How the delivery of a night to somebody stands, and the digest of what was delivered; None where none was begun."""
-        found = self.raw.execute(
-            "SELECT state, digest FROM deliveries WHERE outcome = ? AND as_of = ? AND channel = ? AND recipient = ?",
-            [outcome, as_of, channel, recipient],
-        ).fetchall()
-        return (str(found[0][0]), str(found[0][1])) if found else None
-
-    def note_delivery(self, as_of: datetime, channel: str, recipient: str, digest: str, state: str, at: datetime, outcome: str = DEFAULT) -> None:
-        """Remember how a delivery stands, so that a night scored again, or a crash, delivers nothing twice.
-
-        Parameters
-        ----------
-        channel : how it goes out, such as "mail".
-        recipient : whose list it is: the owner's id.
-        digest : of what is delivered.
-        state : "sending" before, "sent" after; "refused" where it surely did not arrive, so that the next run may try again.
-        """
-        with self.transaction("deliveries"):
-            self.raw.execute(
-                "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, as_of, channel, recipient, digest, state, at]
-            )
 
 
 def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:

@@ -16,7 +16,7 @@ from features.plan import Plan
 from features.problem import Problem
 from pipelines.circumstances import circumstances
 from pipelines.company import Company
-from pipelines.decisions import decide
+from pipelines.decisions import decide, held
 from pipelines.settings import read_settings
 from pipelines.warehouse import Warehouse
 
@@ -119,5 +119,5 @@ def test_people_decide_at_the_command_line(config: Path, leadscore: Typed) -> No
     code, _, err = leadscore("drop", "acme", "--until", "2020-01-01", "--because", "gone", "--config", config)
     assert (code, "which is over" in err) == (1, True)
     with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
-        held = warehouse.decisions(datetime(2998, 1, 1), date(2998, 1, 1))
-    assert held[["lead_id", "place", "because", "given_by"]].to_numpy().tolist() == [["ergo", 0, "gone", "Ann"]]
+        there = held(warehouse, datetime(2998, 1, 1), date(2998, 1, 1))
+    assert there[["lead_id", "place", "because", "given_by"]].to_numpy().tolist() == [["ergo", 0, "gone", "Ann"]]

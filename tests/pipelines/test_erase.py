@@ -22,12 +22,15 @@ from models.run import Training
 from pipelines import erase as erasing
 from pipelines.crm.load import load
 from pipelines.crm.tables import open_source
+from pipelines.decisions import remember
 from pipelines.delivery.lists import publish_lists
 from pipelines.erase import erase
 from pipelines.erased import Erased
+from pipelines.replies import keep_feedback
+from pipelines.schema import LEDGER
 from pipelines.seals import altered_nights
 from pipelines.settings import Settings, read_settings
-from pipelines.warehouse import LEDGER, Warehouse
+from pipelines.warehouse import Warehouse
 
 Typed = Callable[..., tuple[int, str, str]]
 NOW = datetime(2025, 3, 5)
@@ -73,10 +76,10 @@ def config(tmp_path: Path) -> Path:
             publish(warehouse, seen)
             publish_lists(settings.lists_folder / str(as_of.date()), seen)
         for lead in ("L1", "L3"):
-            warehouse.keep_feedback(
-                pd.DataFrame({"lead_id": [lead], "feedback": ["reached"], "note": ["kind"], "given_by": ["o1"]}), NIGHT, "default", NOW
+            keep_feedback(
+                warehouse, pd.DataFrame({"lead_id": [lead], "feedback": ["reached"], "note": ["kind"], "given_by": ["o1"]}), NIGHT, "default", NOW
             )
-            warehouse.decide(lead, 1, date(2025, 4, 1), "a friend", "Ann", NOW)
+            remember(warehouse, lead, 1, date(2025, 4, 1), "a friend", "Ann", NOW)
             warehouse.raw.execute("INSERT INTO writebacks VALUES ('default', ?, 'hubspot', ?, 'd', 'sent', '', ?)", [NIGHT, lead, NOW])
         for value in QUARANTINE:
             warehouse.raw.execute("INSERT INTO quarantine VALUES (?, 'leads', 7, 'created_at', ?, 'is no date')", [NIGHT, value])

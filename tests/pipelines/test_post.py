@@ -12,6 +12,7 @@ import pytest
 from postoffice import HOST, PostOffice, hang_up_after, nobody_there, open_office
 from reps import BOB, NIGHT, TEAM, night
 
+from pipelines.deliveries import note_delivery
 from pipelines.delivery.folder import publish_folder
 from pipelines.delivery.night import Night
 from pipelines.delivery.workbook import workbook, workbooks
@@ -127,7 +128,7 @@ def test_a_letter_that_may_have_arrived_is_said_and_never_sent_again_by_itself(w
 
 
 def test_a_run_that_died_before_it_could_say_sent_is_followed_by_one_that_mails_the_others(warehouse: Warehouse, office: PostOffice) -> None:
-    warehouse.note_delivery(NIGHT, "mail", "o1", "d", "sending", NOW)
+    note_delivery(warehouse, NIGHT, "mail", "o1", "d", "sending", NOW)
     posted = _post(warehouse, office.port, night(*TEAM))
     assert (posted.sent, posted.failed, office.recipients) == (1, True, [BOB_AT])
     assert posted.notices[0].startswith(_unknown(ENDED))

@@ -11,6 +11,8 @@ from reps import NIGHT, TEAM, night, publish
 from stories import company_of
 
 from features.problem import Problem
+from pipelines.decisions import remember
+from pipelines.deliveries import note_delivery
 from pipelines.delivery.lists import publish_lists
 from pipelines.report import Report
 from pipelines.retention import keep_to_time, silent
@@ -54,8 +56,8 @@ def folder(tmp_path: Path) -> Path:
             publish(warehouse, seen)
             publish_lists(settings.lists_folder / str(seen.day), seen)
             warehouse.raw.execute("INSERT INTO quarantine VALUES (?, 'leads', 7, 'created_at', 'Eva', 'is no date')", [as_of])
-            warehouse.note_delivery(as_of, "mail", "ann", "d", "sent", as_of)
-            warehouse.decide("L1", 1, as_of.date(), "a friend", "Ann", as_of)
+            note_delivery(warehouse, as_of, "mail", "ann", "d", "sent", as_of)
+            remember(warehouse, "L1", 1, as_of.date(), "a friend", "Ann", as_of)
     return tmp_path
 
 

@@ -16,6 +16,7 @@ from conftest import MadeUp
 from scored import scored
 
 from pipelines.company import open_company
+from pipelines.decisions import remember
 from pipelines.nightly import nightly
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -97,7 +98,7 @@ def test_another_decision_another_past_night_or_another_table_is_scored(own: Mad
         warehouse, night = company.warehouse, company.night(None)
         said = [night_inputs(company, champion, night, None)]
         lead = warehouse.read_night(night)["lead_id"].iloc[0]
-        warehouse.decide(lead, 0, settings.timeline.day(night), "moved abroad", "ann", night - timedelta(hours=2))
+        remember(warehouse, lead, 0, settings.timeline.day(night), "moved abroad", "ann", night - timedelta(hours=2))
         said.append(night_inputs(company, champion, night, None))
         warehouse.publish_night(night - timedelta(days=1), scored(["L1"], night - timedelta(days=1)))
         said.append(night_inputs(company, champion, night, None))

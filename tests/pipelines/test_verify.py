@@ -15,9 +15,10 @@ from scored import scored
 
 from models.registry import Registry
 from models.run import Training
+from pipelines.schema import LEDGER
 from pipelines.seals import altered_nights
 from pipelines.settings import read_settings
-from pipelines.warehouse import LEDGER, Warehouse
+from pipelines.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("company")
 Typed = Callable[..., tuple[int, str, str]]

@@ -17,6 +17,8 @@ import pytest
 from features.contract import SCHEMAS
 from features.plan import Attribute
 from features.problem import Problem
+from pipelines.deliveries import delivery, note_delivery
+from pipelines.replies import keep_feedback
 from pipelines.warehouse import Warehouse
 
 MONDAY, TUESDAY, WEDNESDAY = (datetime(2025, 3, day, 2) for day in (3, 4, 5))
@@ -190,13 +192,13 @@ def _replies(*rows: tuple[str, str | None, str | None]) -> pd.DataFrame:
 
 def test_a_reply_read_again_changes_nothing_and_a_corrected_one_takes_its_place(warehouse: Warehouse) -> None:
     first = _replies(("L1", "no answer", None), ("L2", None, "on holiday"))
-    assert warehouse.keep_feedback(first, MONDAY, "default", TUESDAY) == 2
-    assert warehouse.keep_feedback(first, MONDAY, "default", WEDNESDAY) == 0
+    assert keep_feedback(warehouse, first, MONDAY, "default", TUESDAY) == 2
+    assert keep_feedback(warehouse, first, MONDAY, "default", WEDNESDAY) == 0
     corrected = _replies(("L1", "called, interested", None), ("L2", None, "on holiday"))
-    assert warehouse.keep_feedback(corrected, MONDAY, "default", WEDNESDAY) == 1
+    assert keep_feedback(warehouse, corrected, MONDAY, "default", WEDNESDAY) == 1
     # The same lead of another night, or of another outcome, is another reply.
-    assert warehouse.keep_feedback(first, TUESDAY, "default", WEDNESDAY) == 2
-    assert warehouse.keep_feedback(first, MONDAY, "churn", WEDNESDAY) == 2
+    assert keep_feedback(warehouse, first, TUESDAY, "default", WEDNESDAY) == 2
+    assert keep_feedback(warehouse, first, MONDAY, "churn", WEDNESDAY) == 2
     rows = warehouse.raw.execute("SELECT * FROM feedback WHERE outcome = 'default' AND as_of = ? ORDER BY lead_id", [MONDAY]).fetchall()
     assert rows == [
         ("default", MONDAY, "L1", "called, interested", None, "ann", WEDNESDAY),
@@ -205,13 +207,13 @@ def test_a_reply_read_again_changes_nothing_and_a_corrected_one_takes_its_place(
 
 
 def test_a_delivery_is_remembered_by_outcome_night_channel_and_recipient(warehouse: Warehouse) -> None:
-    assert warehouse.delivery(MONDAY, "mail", "ann") is None
-    warehouse.note_delivery(MONDAY, "mail", "ann", "d1", "sending", TUESDAY)
-    warehouse.note_delivery(MONDAY, "mail", "ann", "d1", "sent", WEDNESDAY)
-    warehouse.note_delivery(MONDAY, "mail", "ann", "d2", "refused", WEDNESDAY, "churn")
-    assert warehouse.delivery(MONDAY, "mail", "ann") == ("sent", "d1")
-    assert warehouse.delivery(MONDAY, "mail", "ann", "churn") == ("refused", "d2")
-    assert [warehouse.delivery(*other) for other in ((TUESDAY, "mail", "ann"), (MONDAY, "crm", "ann"), (MONDAY, "mail", "bob"))] == [None] * 3
+    assert delivery(warehouse, MONDAY, "mail", "ann") is None
+    note_delivery(warehouse, MONDAY, "mail", "ann", "d1", "sending", TUESDAY)
+    note_delivery(warehouse, MONDAY, "mail", "ann", "d1", "sent", WEDNESDAY)
+    note_delivery(warehouse, MONDAY, "mail", "ann", "d2", "refused", WEDNESDAY, "churn")
+    assert delivery(warehouse, MONDAY, "mail", "ann") == ("sent", "d1")
+    assert delivery(warehouse, MONDAY, "mail", "ann", "churn") == ("refused", "d2")
+    assert [delivery(warehouse, *other) for other in ((TUESDAY, "mail", "ann"), (MONDAY, "crm", "ann"), (MONDAY, "mail", "bob"))] == [None] * 3
     assert warehouse.size("deliveries") == 2
 
 
