@@ -61,12 +61,12 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
         },
         scored.rows,
         # Each once: what a source without dates must say, every flow says.
-        tuple(dict.fromkeys((*_doubt(timeline, scheduled), *extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
+        tuple(dict.fromkeys((*doubt(timeline, scheduled), *extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
         refused=extracted.refused or scored.refused or written.refused or written.failed,
     )
 
 
-def _doubt(timeline: Timeline, scheduled: datetime) -> tuple[str, ...]:
+def doubt(timeline: Timeline, scheduled: datetime) -> tuple[str, ...]:
     """What to mind of the schedule, where a schedule started this run."""
     context = FlowRunContext.get()
     by_schedule = context is not None and context.flow_run is not None and context.flow_run.auto_scheduled

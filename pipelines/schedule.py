@@ -71,9 +71,11 @@ def doubts(settings: Settings) -> list[str]:
 
 def _hours(file: Path) -> list[tuple[int, str]]:
     """Hour and time zone of every daily schedule of the nights in a prefect.yaml."""
-    if not file.is_file():
+    try:
+        deployments = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("deployments") or []
+    except (OSError, yaml.YAMLError):
+        # Nothing is deployed from here, or `prefect deploy` says what is wrong with the file.
         return []
-    deployments = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("deployments") or []
     schedules = [one for deployment in deployments if deployment.get("entrypoint") == ENTRYPOINT for one in deployment.get("schedules") or []]
     crons = [(str(one.get("cron", "")).split(), str(one.get("timezone", "UTC"))) for one in schedules]
     return [(int(cron[1]), zone) for cron, zone in crons if len(cron) == 5 and cron[1].isdigit()]

@@ -11,7 +11,8 @@ import pytest
 from conftest import MadeUp, older_champion
 
 from features.problem import Problem
-from pipelines.nightly import nightly
+from features.timeline import Timeline
+from pipelines.nightly import doubt, nightly
 from pipelines.post import Posted
 from pipelines.settings import read_settings
 from pipelines.warehouse import Warehouse
@@ -62,3 +63,16 @@ def test_a_night_that_was_killed_three_times_is_not_begun_for_ever(untouched: Pa
     _begin(monkeypatch, datetime(2025, 8, 23, 2), run_count=4)
     with pytest.raises(Problem, match=r"^This night was begun 3 times and died each time: see why \(memory, disk\), and run `leadscore nightly`\.$"):
         nightly(untouched)
+
+
+@pytest.mark.parametrize(("by_schedule", "said"), [(True, ["The schedule starts the night of 2025-08-23 at 14:00 (UTC)"]), (False, [])])
+def test_a_schedule_of_another_hour_is_said_in_report_and_log_and_whoever_starts_a_run_by_hand_may_do_so_when_they_like(
+    monkeypatch: pytest.MonkeyPatch, by_schedule: bool, said: list[str]
+) -> None:
+    logged = list[str]()
+    context = SimpleNamespace(flow_run=SimpleNamespace(auto_scheduled=by_schedule))
+    monkeypatch.setattr("pipelines.nightly.FlowRunContext", SimpleNamespace(get=lambda: context))
+    monkeypatch.setattr("pipelines.nightly.get_run_logger", lambda: SimpleNamespace(warning=logged.append))
+    reported = doubt(Timeline(), datetime(2025, 8, 23, 14))
+    assert list(reported) == logged
+    assert [sentence.split(",")[0] for sentence in reported] == said

@@ -126,3 +126,5 @@ def test_a_schedule_that_is_no_hour_a_day_is_left_to_whoever_wrote_it(tmp_path: 
     ]
     (tmp_path / "prefect.yaml").write_text(yaml.safe_dump({"deployments": deployments}), encoding="utf-8")
     assert doubts(_settings(tmp_path)) == []
+    (tmp_path / "prefect.yaml").write_text("deployments: [", encoding="utf-8")
+    assert doubts(_settings(tmp_path)) == []

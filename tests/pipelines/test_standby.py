@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import learnable
 import pandas as pd
@@ -57,6 +58,15 @@ def test_the_copy_says_what_the_champion_said_and_that_it_is_a_copy(silent: Sett
         "The tracking server does not answer: this night was scored by the copy of version 3 kept on this machine since 2025-03-03, whose files are "
         "as they were. A newer champion, if there is one, is not known here."
     )
+
+
+def test_a_late_night_asks_for_the_champion_of_then_and_the_one_in_use_is_kept(silent: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = {MONDAY: _champion("3")}
+    registry = SimpleNamespace(champion=lambda: _champion("4"), champion_then_or_none=then.get)
+    monkeypatch.setattr("pipelines.standby.registry_of", lambda settings: registry)
+    nights = (None, MONDAY, MONDAY - timedelta(days=1))
+    assert [champion_of(silent, TUESDAY, night).version for night in nights] == ["4", "3", "4"]
+    assert sorted(path.name.split(".")[0] for path in _folder(silent).iterdir()) == ["4", "newest"]
 
 
 def test_of_two_champions_the_newer_is_kept_alone_and_nobody_else_can_read_it(silent: Settings) -> None:

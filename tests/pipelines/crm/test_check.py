@@ -170,3 +170,10 @@ def test_a_password_of_the_mail_server_that_is_not_there_is_said(folder: Path, m
     assert _said(folder, delivery={"mail": mail}) == said
     monkeypatch.setenv("MAIL_PASSWORD", "hunter2")
     assert _said(folder, delivery={"mail": mail}) == []
+
+
+def test_a_schedule_at_another_hour_than_the_night_is_said(folder: Path) -> None:
+    (folder / "prefect.yaml").write_text((Path(__file__).parents[3] / "prefect.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert _said(folder, list={"hour": 2}) == []
+    (said,) = _said(folder, list={"hour": 5})
+    assert said.startswith("prefect.yaml starts its nights at 02:00 UTC, leadscore.toml at 05:00 UTC: one of them is wrong.")
