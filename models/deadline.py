@@ -1,6 +1,6 @@
 """How long whoever does not answer is waited for: every call over a network ends within bounds that have names.
 
-connect     LEADSCORE_CONNECT_SECONDS     10   until somebody takes the call
+connect     LEADSCORE_CONNECT_SECONDS     10   until somebody takes the call, or lets go of a file
 silence     LEADSCORE_SILENCE_SECONDS     60   between two signs of life within an answer
 answer      LEADSCORE_ANSWER_SECONDS     120   an answer from its first byte to its last, for whoever sends a byte now and then
 retry       LEADSCORE_RETRY_SECONDS      300   from the first try of a call to the beginning of its last

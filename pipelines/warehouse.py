@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +21,7 @@ from features.crm import Crm
 from features.personal import may_be_told
 from features.plan import Attribute
 from features.problem import Problem
+from models.deadline import bound
 from pipelines.catalog import whole
 from pipelines.environment import collect_seldom, keep_private
 from pipelines.migrations import migrate
@@ -113,7 +115,7 @@ class Warehouse:
         collect_seldom()
         try:
             Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = ibis.duckdb.connect(url)
+            connection = _connected(url)
         except OSError as error:
             raise Problem(f"The folder of the warehouse {url} cannot be made ({error.strerror}): check the path and its permissions.") from error
         except duckdb.Error as error:
@@ -328,6 +330,18 @@ class Warehouse:
             " ORDER BY lead_id, as_of",
             [outcome, until, nights],
         ).df()
+
+
+def _connected(url: str) -> Any:
+    """A DuckDB file as soon as nobody else has it open: whoever only looks, such as `leadscore status`, lets go of it in a moment."""
+    until = monotonic() + bound("connect")
+    while True:
+        try:
+            return ibis.duckdb.connect(url)
+        except duckdb.Error as error:
+            if "lock" not in str(error).lower() or monotonic() > until:
+                raise
+        sleep(0.1)
 
 
 def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:

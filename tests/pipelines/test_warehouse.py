@@ -58,7 +58,8 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> Non
     assert file.read_text(encoding="utf-8").startswith("this is no database")
 
 
-def test_a_second_writer_is_told_to_wait(tmp_path: Path) -> None:
+def test_a_second_writer_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEADSCORE_CONNECT_SECONDS", "0.3")
     file = str(tmp_path / "warehouse.duckdb")
     hold = f"import duckdb, sys; held = duckdb.connect({file!r}); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -69,6 +70,16 @@ def test_a_second_writer_is_told_to_wait(tmp_path: Path) -> None:
         other.communicate("", timeout=20)
     with Warehouse.open(file) as free:
         assert free.extracted_at() is None
+
+
+def test_whoever_only_looks_holds_up_no_night(tmp_path: Path) -> None:
+    file = str(tmp_path / "warehouse.duckdb")
+    hold = f"import duckdb, time; held = duckdb.connect({file!r}); print('open', flush=True); time.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with Warehouse.open(file) as free:
+            assert free.extracted_at() is None
 
 
 def test_before_the_first_extract_every_table_is_there_and_empty(warehouse: Warehouse) -> None:
