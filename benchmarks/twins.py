@@ -1,0 +1,207 @@
+"""Two companies that are alike in all but what befalls one of them: the same days, the same champion, the same nights."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from benchmarks.account import Account
+from benchmarks.export import Export
+from benchmarks.nursery import Lines, Run
+from benchmarks.runs import Ended, Nursery
+from benchmarks.state import State, state
+from features.examples import features_of
+from features.plan import Attribute, Plan
+from models.baseline import PointsTable
+from models.calibration import Calibration
+from models.registry import Registry
+from models.run import Training
+from models.scorer import Scorer
+from models.seal import seal_of
+from pipelines.crm.simulator import simulate
+from pipelines.settings import Settings, read_settings
+from tests.pipelines.crm.vendors.loopback import serving
+
+FIRST, DAYS = date(2024, 1, 1), 600
+LAST = datetime(2024, 1, 1) + timedelta(days=DAYS)
+_HUBSPOT = Path(__file__).parents[1] / "pipelines" / "crm" / "hubspot.toml"
+_WRITEBACK = '\n[writeback]\ntarget = "hubspot"\ncreate_properties = true\n'
+# Of each number, where its bands begin and what they are worth.
+_POINTS = {"in_in_30d": ([1.0, 4.0], [-2, 0, 2]), "active_days_in_7d": ([1.0, 3.0], [0, 1, 3]), "lead_age_days": ([14.0, 60.0], [2, 1, 0])}
+
+
+@dataclass
+class Twins:
+    """Two companies.
+
+    Parameters
+    ----------
+    kind : what they read and where they keep it, in words.
+    plain, tried : the leadscore.toml of the one that nothing befalls, and of the other.
+    environments : the variables of each.
+    advance : lets an instant come for both.
+    accounts : their accounts in a CRM, where they have one.
+    second : another machine of the tried one, which has a home of its own and shares its warehouse; the same where there is none.
+    mounted : whether the tried one's folder is a disk of its own.
+    """
+
+    kind: str
+    nursery: Nursery
+    plain: Path
+    tried: Path
+    advance: Callable[[datetime], None]
+    environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    accounts: tuple[Account, Account] | None = None
+    second: Path | None = None
+    mounted: bool = False
+    lines: Lines = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def home(self) -> Path:
+        """The home of the tried one."""
+        return self.settings.home_folder
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the tried one."""
+        return read_settings(self.tried)
+
+    def undisturbed(self, now: datetime) -> State:
+        """A night of the plain one; the lines it came by are where something may happen to the other.
+
+        Raises
+        ------
+        RuntimeError : it fails although nothing happened.
+        """
+        self.advance(now)
+        run = self.nursery.ended(Run(("nightly", "--config", str(self.plain)), now, self.environments[0]))
+        if run.code not in (0, 3):
+            raise RuntimeError(f"a night that nothing befell failed: {run.words}")
+        self.lines, self.seconds = run.lines, run.seconds
+        return state(read_settings(self.plain))
+
+    def run(self, now: datetime, command: str = "nightly", config: Path | None = None) -> Run:
+        """A run of the tried one."""
+        return Run((command, "--config", str(config or self.tried)), now, self.environments[1])
+
+    def ended(self, run: Run) -> Ended:
+        """A run of the tried one that nothing befalls."""
+        return self.nursery.ended(run)
+
+    def torn_list(self) -> str | None:
+        """What is wrong with the newest list at this very instant: a reader opens it whenever they like."""
+        lists = self.settings.lists_folder
+        link = max(lists.glob("2*"), default=None)
+        if link is None:
+            return None
+        folder = link.resolve()
+        try:
+            whole = folder.name == f"{link.name}.{seal_of(folder)}"
+        except OSError:
+            whole = False
+        # What is no longer shown may be swept away while it is read.
+        return None if whole or link.resolve() != folder else f"a reader saw half of the list of {link.name}"
+
+
+def draw_point(lines: Lines, draw: Random) -> tuple[str, int, int]:
+    """A line that a run comes by, and at which time."""
+    file, line = draw.choice(sorted(lines))
+    return file, line, draw.randint(1, min(lines[file, line], 20))
+
+
+@contextmanager
+def in_hubspot(place: Path, nursery: Nursery, leads: int, since: datetime) -> Iterator[Twins]:
+    """Twins whose CRM is HubSpot, read and written to; they keep their tables in a file."""
+    simulate(place / "simulated", leads=leads, seed=1, days=DAYS, first_day=FIRST)
+    accounts = Account(place / "simulated"), Account(place / "simulated")
+    with ExitStack() as stack:
+        for account in accounts:
+            stack.enter_context(serving(account.vendor))
+            account.advance(since)
+        environments = [{"HUBSPOT_API_URL": one.vendor.url, "HUBSPOT_ACCESS_TOKEN": one.vendor.token} for one in accounts]
+        mounted = stack.enter_context(_disk(place / "tried"))
+        plain = _company(place / "plain", f"{_HUBSPOT.read_text(encoding='utf-8')}{_WRITEBACK}", since)
+        tried = _copied(plain, place / "tried")
+
+        def advance(now: datetime) -> None:
+            for account in accounts:
+                account.advance(now)
+
+        yield Twins("HubSpot, a file", nursery, plain, tried, advance, (environments[0], environments[1]), accounts, mounted=mounted)
+
+
+@contextmanager
+def on_a_server(place: Path, nursery: Nursery, leads: int, since: datetime, server: str) -> Iterator[Twins]:
+    """Twins that read a nightly export; the tried one keeps its tables on a PostgreSQL server, the plain one in a file."""
+    simulate(place / "simulated", leads=leads, seed=2, days=DAYS, first_day=FIRST)
+    export = Export(place / "simulated", place / "export", LAST)
+    text = (place / "simulated" / "leadscore.toml").read_text(encoding="utf-8").replace(f"extracted_at = {LAST:%Y-%m-%d}T00:00:00\n", "")
+    with _disk(place / "tried") as mounted:
+        plain = _company(place / "plain", text.replace('location = "."', 'location = "../export"'), since)
+        tried = _copied(plain, place / "tried")
+        shared = f'warehouse = "{server}"\ntracking = "sqlite:///{tried.parent / ".leadscore" / "mlflow.db"}"\n{tried.read_text(encoding="utf-8")}'
+        tried.write_text(shared, encoding="utf-8")
+        second = tried.with_name("second.toml")
+        second.write_text(shared.replace('home = ".leadscore"', 'home = ".second"'), encoding="utf-8")
+        yield Twins("an export, PostgreSQL", nursery, plain, tried, export.advance, second=second, mounted=mounted)
+
+
+def _company(folder: Path, text: str, since: datetime) -> Path:
+    """A company with a champion that nobody had to train: it decides what a night says, and not how well."""
+    folder.mkdir()
+    config = folder / "leadscore.toml"
+    config.write_text(text, encoding="utf-8")
+    settings = read_settings(config)
+    settings.home_folder.mkdir()
+    plan = Plan(settings.timeline, attributes=(), rated=(), windows=(7, 30), half_lives=(5,), closed_statuses=settings.outcome.closed_statuses)
+    points = {name: [(band, worth) for band, worth in zip(_bands(edges), worths, strict=True)] for name, (edges, worths) in _POINTS.items()}
+    table = PointsTable("points table", points, {name: edges for name, (edges, _) in _POINTS.items()}, 0.6, -2.0)
+    features = features_of(plan)
+    usual = {feature.name: 0.0 for feature in features if feature.kind in ("number", "flag")}
+    scorer = Scorer(table, Calibration(), plan, features, since - timedelta(days=99), since - timedelta(days=9), 0.2, usual, caveat="made up")
+    registry = Registry(settings.tracking_uri)
+    registry.promote(registry.log(Training("made up", {}, {}, {}, scorer, scorer.average())), "made up", since)
+    return config
+
+
+def _bands(edges: list[float]) -> list[str]:
+    low, high = edges
+    return [f"below {low:g}", f"{low:g} to {high:g}", f"{high:g} or more"]
+
+
+def _copied(plain: Path, folder: Path) -> Path:
+    """A copy of a company; the files of its champion are both's, as MLflow names them by their whole paths."""
+    shutil.copytree(plain.parent, folder, dirs_exist_ok=True, symlinks=True)
+    return folder / plain.name
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[bool]:
+    """A folder that is a disk of its own where this machine lets us have one, and whether it is."""
+    folder.mkdir()
+    mounted = _mount("-t", "tmpfs", "-o", "size=2g", "leadscore", str(folder))
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def resize(folder: Path, size: int) -> None:
+    """Give such a disk another size, in bytes."""
+    if not _mount("-o", f"remount,size={size}", str(folder)):
+        raise RuntimeError("the disk cannot be resized")
+
+
+def _mount(*words: str) -> bool:
+    try:
+        return subprocess.run(["mount", *words], check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
