@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -28,7 +29,7 @@ from benchmarks.nights import a_server
 from benchmarks.results import keep, say, tell
 from benchmarks.runs import nursery
 from benchmarks.state import differing, state, torn
-from benchmarks.twins import Twins, in_hubspot, on_a_server
+from benchmarks.twins import Twins, twins
 from pipelines.environment import prepare
 
 NIGHTS = int(os.environ.get("CHAOS_NIGHTS", "200"))
@@ -48,77 +49,87 @@ def main() -> None:
         prepare(place / "home")
         with prefect_test_harness(server_startup_timeout=120), a_server(place / "postgres") as server:
             os.environ["PREFECT_API_URL"] = str(get_current_settings().api.url)
-            for name in ("a", "b"):
-                (place / name).mkdir()
             # One after the other: MLflow has one registry a process in mind.
-            with (
-                nursery(place) as born,
-                in_hubspot(place / "a", born, LEADS, FIRST) as one,
-                on_a_server(place / "b", born, LEADS, FIRST, server) as other,
-            ):
-                rows = told([one, other])
+            with nursery() as born, ExitStack() as stack:
+                pairs = []
+                for name, hubspot, database in (("a", True, ""), ("b", False, server)):
+                    (place / name).mkdir()
+                    pairs.append(stack.enter_context(twins(place / name, born, LEADS, FIRST, hubspot, database)))
+                rows = told(pairs)
     broken = sum(row["broken"] for row in rows)
     tell("chaos", rows, (f"{len(rows)} nights, {broken} invariants broken.",), [{k: v for k, v in row.items() if k != "which"} for row in rows])
 
 
-def told(pairs: list[Twins]) -> list[dict[str, Any]]:
+def told(pairs: Sequence[Twins]) -> list[dict[str, Any]]:
     """The rows of all twins, who live at the same time."""
     rows: list[dict[str, Any]] = []
 
-    def live(twins: Twins) -> None:
-        for row in disturbed(twins, NIGHTS // len(pairs), SEED):
+    def live(pair: Twins) -> None:
+        for row in lives(pair, NIGHTS // len(pairs), SEED):
             rows.append(row)
             keep("chaos", rows)
             say(", ".join(f"{key} {value}" for key, value in row.items()))
 
     with ThreadPoolExecutor(len(pairs)) as pool:
         list(pool.map(live, pairs))
-    return sorted(rows, key=lambda row: (row["warehouse"], row["night"]))
+    return sorted(rows, key=lambda row: (row["kept in"], row["night"]))
 
 
-def disturbed(twins: Twins, nights: int, seed: int, faults: list[str] | None = None) -> Iterator[dict[str, Any]]:
-    """So many nights one after the other, each disturbed by a fault.
-
-    Parameters
-    ----------
-    faults : one a night; None: each that may befall these twins comes as often as any other, in an order that is drawn.
-    """
-    draw = Random(f"{seed} {twins.kind}")
-    there = befalling(twins)
-    order = faults or [name for _ in range(nights // len(there) + 1) for name in draw.sample(there, len(there))]
-    # Before the first there is a night already: readers have something to lose.
-    now = FIRST
-    plain = twins.undisturbed(now)
-    before = twins.ended(twins.run(now))
-    wrong = differing(state(twins.settings), plain)
-    if before.code not in (0, 3) or wrong:
-        raise RuntimeError(f"the two differ before anything happened: {wrong} {before.words}")
+def lives(pair: Twins, nights: int, seed: int) -> Iterator[dict[str, Any]]:
+    """So many nights one after the other, each with a fault; each fault that may befall these twins comes as often as any other."""
+    draw, there = Random(f"{seed} {pair.kind}"), befalling(pair)
+    order = [name for _ in range(nights // len(there) + 1) for name in draw.sample(there, len(there))]
+    begin(pair)
     for number, fault in enumerate(order[:nights]):
-        now += timedelta(days=1)
-        yield {"night": str(now.date()), "warehouse": twins.kind, **night(twins, now, fault, Random(f"{seed} {twins.kind} {number}"))}
+        yield night(pair, FIRST + timedelta(days=number + 1), [fault], Random(f"{seed} {pair.kind} {number}"))
 
 
-def night(twins: Twins, now: datetime, fault: str, draw: Random) -> dict[str, Any]:
-    """One night: undisturbed, disturbed, and once more."""
-    began = monotonic()
-    plain = twins.undisturbed(now)
-    befallen = FAULTS[fault](twins, now, draw)
-    broken = [*befallen.seen, *torn(state(twins.settings), plain)]
-    again = twins.ended(twins.run(now))
-    verified = twins.ended(twins.run(now, "verify"))
-    if again.code not in (0, 3):
-        broken.append(f"the next run failed: {again.words.strip().splitlines()[-1]}")
-    if verified.code:
-        broken.append(f"verify: {verified.words.strip()}")
-    broken += differing(state(twins.settings), plain) + _handed_back(twins)
-    return {"fault": fault, "point": befallen.point, "ended": how(befallen.run.code, befallen.run.words), "broken": len(broken), "seconds": round(monotonic() - began, 1), "which": "; ".join(broken)}
+def begin(pair: Twins) -> None:
+    """A first night that nothing befalls: readers have something to lose.
+
+    Raises
+    ------
+    RuntimeError : the two are not alike even so.
+    """
+    plain, first = pair.undisturbed(FIRST), pair.nursery.ended(pair.run(FIRST))
+    if first.code not in (0, 3) or (wrong := differing(state(pair.settings), plain)):
+        raise RuntimeError(f"twins of whom nothing befell either are not alike: {first.words if first.code not in (0, 3) else wrong}")
 
 
-def _handed_back(twins: Twins) -> list[str]:
+def night(pair: Twins, now: datetime, faults: Sequence[str], draw: Random) -> dict[str, Any]:
+    """One night: undisturbed; disturbed, once by each fault; and once more."""
+    began, plain = monotonic(), pair.undisturbed(now)
+    points, ends, broken = [], [], []
+    for fault in faults:
+        befallen = FAULTS[fault](pair, now, draw)
+        points.append(befallen.point)
+        ends.append(how(befallen.run.code, befallen.run.words))
+        broken += [*befallen.seen, *torn(state(pair.settings), plain)]
+    again, verified = pair.nursery.ended(pair.run(now)), pair.nursery.ended(pair.run(now, "verify"))
+    broken += [f"the next run failed: {_last(again.words)}"] * (again.code not in (0, 3))
+    broken += [f"verify: {verified.words.strip()}"] * (verified.code != 0)
+    broken += [*differing(state(pair.settings), plain), *_handed_back(pair)]
+    return {
+        "night": str(now.date()),
+        "kept in": pair.kind,
+        "fault": "; ".join(faults),
+        "point": "; ".join(points),
+        "ended": "; ".join(ends),
+        "broken": len(broken),
+        "seconds": round(monotonic() - began, 1),
+        "which": "; ".join(broken),
+    }
+
+
+def _last(words: str) -> str:
+    return (words.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def _handed_back(pair: Twins) -> list[str]:
     """Contacts in the CRM whose scores are not those that they would have."""
-    if not twins.accounts:
+    if not pair.accounts:
         return []
-    plain, tried = (account.scores() for account in twins.accounts)
+    plain, tried = (account.scores() for account in pair.accounts)
     differ = [n for n in plain if plain[n] != tried[n]]
     return [f"{len(differ)} contacts have other scores in HubSpot"] if differ else []
 

@@ -180,8 +180,9 @@ FAULTS: dict[str, Fault] = {
 
 def befalling(twins: Twins) -> list[str]:
     """The faults that may befall these twins on this machine."""
-    absent = {"server hangs up"} if twins.accounts else {"dropped connection", "doubled pages", "reordered pages"}
-    return [name for name in FAULTS if name not in absent and (twins.mounted or name != "full disk")]
+    of_hubspot = {"dropped connection", "doubled pages", "reordered pages"}
+    there = {"full disk": twins.mounted, "server hangs up": twins.second, **dict.fromkeys(of_hubspot, twins.accounts)}
+    return [name for name in FAULTS if there.get(name, True)]
 
 
 def _at_a_point(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,14 +111,11 @@ class Nursery:
 
 
 @contextmanager
-def nursery(folder: Path) -> Iterator[Nursery]:
-    """A nursery whose runs have the environment of this moment.
-
-    Parameters
-    ----------
-    folder : where its socket lies; a short path, as sockets want it.
-    """
-    address = str(folder / "nursery")
+def nursery() -> Iterator[Nursery]:
+    """A nursery whose runs have the environment of this moment."""
+    # Of a socket's path a system keeps a hundred bytes.
+    folder = tempfile.mkdtemp()
+    address = f"{folder}/nursery"
     program = "import sys; from benchmarks.nursery import serve; serve(sys.argv[1])"
     process = subprocess.Popen([sys.executable, "-c", program, address], cwd=ROOT)
     try:
@@ -128,3 +127,4 @@ def nursery(folder: Path) -> Iterator[Nursery]:
     finally:
         process.kill()
         process.wait()
+        shutil.rmtree(folder)

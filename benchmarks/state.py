@@ -94,9 +94,8 @@ def torn(tried: State, plain: State) -> list[str]:
     for night, digest in tried.nights.items():
         if plain.nights.get(night) != digest:
             wrong.append(f"the night of {night:%Y-%m-%d} is another one")
-    missing = sorted(plain.nights.keys() - tried.nights.keys())
-    if missing[:-1]:
-        wrong.append(f"the night of {missing[0]:%Y-%m-%d} is gone")
+    tonight = max(plain.nights)
+    wrong += [f"the night of {night:%Y-%m-%d} is gone" for night in sorted(plain.nights.keys() - tried.nights.keys()) if night != tonight]
     for day, files in tried.lists.items():
         if plain.lists.get(day) != files:
             wrong.append(f"the list of {day} is another one")

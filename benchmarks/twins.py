@@ -17,7 +17,7 @@ from benchmarks.nursery import Lines, Run
 from benchmarks.runs import Ended, Nursery
 from benchmarks.state import State, state
 from features.examples import features_of
-from features.plan import Attribute, Plan
+from features.plan import Plan
 from models.baseline import PointsTable
 from models.calibration import Calibration
 from models.registry import Registry
@@ -30,8 +30,7 @@ from tests.pipelines.crm.vendors.loopback import serving
 
 FIRST, DAYS = date(2024, 1, 1), 600
 LAST = datetime(2024, 1, 1) + timedelta(days=DAYS)
-_HUBSPOT = Path(__file__).parents[1] / "pipelines" / "crm" / "hubspot.toml"
-_WRITEBACK = '\n[writeback]\ntarget = "hubspot"\ncreate_properties = true\n'
+_READY = Path(__file__).parents[1] / "pipelines" / "crm" / "hubspot.toml"
 # Of each number, where its bands begin and what they are worth.
 _POINTS = {"in_in_30d": ([1.0, 4.0], [-2, 0, 2]), "active_days_in_7d": ([1.0, 3.0], [0, 1, 3]), "lead_age_days": ([14.0, 60.0], [2, 1, 0])}
 
@@ -44,7 +43,6 @@ class Twins:
     ----------
     kind : what they read and where they keep it, in words.
     plain, tried : the leadscore.toml of the one that nothing befalls, and of the other.
-    environments : the variables of each.
     advance : lets an instant come for both.
     accounts : their accounts in a CRM, where they have one.
     second : another machine of the tried one, which has a home of its own and shares its warehouse; the same where there is none.
@@ -56,7 +54,6 @@ class Twins:
     plain: Path
     tried: Path
     advance: Callable[[datetime], None]
-    environments: tuple[dict[str, str], dict[str, str]] = ({}, {})
     accounts: tuple[Account, Account] | None = None
     second: Path | None = None
     mounted: bool = False
@@ -81,7 +78,7 @@ class Twins:
         RuntimeError : it fails although nothing happened.
         """
         self.advance(now)
-        run = self.nursery.ended(Run(("nightly", "--config", str(self.plain)), now, self.environments[0]))
+        run = self.nursery.ended(Run(("nightly", "--config", str(self.plain)), now, self._environment(0)))
         if run.code not in (0, 3):
             raise RuntimeError(f"a night that nothing befell failed: {run.words}")
         self.lines, self.seconds = run.lines, run.seconds
@@ -89,11 +86,13 @@ class Twins:
 
     def run(self, now: datetime, command: str = "nightly", config: Path | None = None) -> Run:
         """A run of the tried one."""
-        return Run((command, "--config", str(config or self.tried)), now, self.environments[1])
+        return Run((command, "--config", str(config or self.tried)), now, self._environment(1))
 
-    def ended(self, run: Run) -> Ended:
-        """A run of the tried one that nothing befalls."""
-        return self.nursery.ended(run)
+    def _environment(self, which: int) -> dict[str, str]:
+        if not self.accounts:
+            return {}
+        vendor = self.accounts[which].vendor
+        return {"HUBSPOT_API_URL": vendor.url, "HUBSPOT_ACCESS_TOKEN": vendor.token}
 
     def torn_list(self) -> str | None:
         """What is wrong with the newest list at this very instant: a reader opens it whenever they like."""
@@ -117,40 +116,55 @@ def draw_point(lines: Lines, draw: Random) -> tuple[str, int, int]:
 
 
 @contextmanager
-def in_hubspot(place: Path, nursery: Nursery, leads: int, since: datetime) -> Iterator[Twins]:
-    """Twins whose CRM is HubSpot, read and written to; they keep their tables in a file."""
+def twins(place: Path, nursery: Nursery, leads: int, since: datetime, hubspot: bool, server: str = "") -> Iterator[Twins]:
+    """Twins whose lives begin.
+
+    Parameters
+    ----------
+    place : an empty folder.
+    hubspot : they read HubSpot and hand their scores back; otherwise they read a nightly export.
+    server : the PostgreSQL database that keeps the tables of the tried one; none: a file, as with the plain one.
+    """
     simulate(place / "simulated", leads=leads, seed=1, days=DAYS, first_day=FIRST)
-    accounts = Account(place / "simulated"), Account(place / "simulated")
+    accounts = (Account(place / "simulated"), Account(place / "simulated")) if hubspot else None
+    comes: Callable[[datetime], None] = Export(place / "simulated", place / "export", LAST).advance
+
+    def both(now: datetime) -> None:
+        for account in accounts or ():
+            account.advance(now)
+
     with ExitStack() as stack:
-        for account in accounts:
+        for account in accounts or ():
             stack.enter_context(serving(account.vendor))
-            account.advance(since)
-        environments = [{"HUBSPOT_API_URL": one.vendor.url, "HUBSPOT_ACCESS_TOKEN": one.vendor.token} for one in accounts]
         mounted = stack.enter_context(_disk(place / "tried"))
-        plain = _company(place / "plain", f"{_HUBSPOT.read_text(encoding='utf-8')}{_WRITEBACK}", since)
+        plain = _company(place / "plain", _hubspot() if accounts else _export(place / "simulated"), since)
         tried = _copied(plain, place / "tried")
+        kind = f"{'HubSpot' if accounts else 'an export'}, {'PostgreSQL' if server else 'a file'}"
+        pair = Twins(kind, nursery, plain, tried, both if accounts else comes, accounts, mounted=mounted)
+        if server:
+            pair.second = _on_a_server(tried, server)
+        yield pair
 
-        def advance(now: datetime) -> None:
-            for account in accounts:
-                account.advance(now)
 
-        yield Twins("HubSpot, a file", nursery, plain, tried, advance, (environments[0], environments[1]), accounts, mounted=mounted)
+def _hubspot() -> str:
+    return f'{_READY.read_text(encoding="utf-8")}\n[writeback]\ntarget = "hubspot"\ncreate_properties = true\n'
 
 
-@contextmanager
-def on_a_server(place: Path, nursery: Nursery, leads: int, since: datetime, server: str) -> Iterator[Twins]:
-    """Twins that read a nightly export; the tried one keeps its tables on a PostgreSQL server, the plain one in a file."""
-    simulate(place / "simulated", leads=leads, seed=2, days=DAYS, first_day=FIRST)
-    export = Export(place / "simulated", place / "export", LAST)
-    text = (place / "simulated" / "leadscore.toml").read_text(encoding="utf-8").replace(f"extracted_at = {LAST:%Y-%m-%d}T00:00:00\n", "")
-    with _disk(place / "tried") as mounted:
-        plain = _company(place / "plain", text.replace('location = "."', 'location = "../export"'), since)
-        tried = _copied(plain, place / "tried")
-        shared = f'warehouse = "{server}"\ntracking = "sqlite:///{tried.parent / ".leadscore" / "mlflow.db"}"\n{tried.read_text(encoding="utf-8")}'
-        tried.write_text(shared, encoding="utf-8")
-        second = tried.with_name("second.toml")
-        second.write_text(shared.replace('home = ".leadscore"', 'home = ".second"'), encoding="utf-8")
-        yield Twins("an export, PostgreSQL", nursery, plain, tried, export.advance, second=second, mounted=mounted)
+def _export(simulated: Path) -> str:
+    text = (simulated / "leadscore.toml").read_text(encoding="utf-8")
+    return text.replace(f"extracted_at = {LAST:%Y-%m-%d}T00:00:00\n", "").replace('location = "."', 'location = "../export"')
+
+
+def _on_a_server(config: Path, server: str) -> Path:
+    """Have a company keep its tables on a server; the configuration of a second machine that shares them."""
+    tracking = f"sqlite:///{config.parent / '.leadscore' / 'mlflow.db'}"
+    text = f'warehouse = "{server}"\ntracking = "{tracking}"\n{config.read_text(encoding="utf-8")}'
+    if 'home = ".leadscore"' not in text:
+        text = f'home = ".leadscore"\n{text}'
+    config.write_text(text, encoding="utf-8")
+    second = config.with_name("second.toml")
+    second.write_text(text.replace('home = ".leadscore"', 'home = ".second"'), encoding="utf-8")
+    return second
 
 
 def _company(folder: Path, text: str, since: datetime) -> Path:
@@ -160,7 +174,7 @@ def _company(folder: Path, text: str, since: datetime) -> Path:
     config.write_text(text, encoding="utf-8")
     settings = read_settings(config)
     settings.home_folder.mkdir()
-    plan = Plan(settings.timeline, attributes=(), rated=(), windows=(7, 30), half_lives=(5,), closed_statuses=settings.outcome.closed_statuses)
+    plan = Plan(settings.timeline, rated=(), windows=(7, 30), half_lives=(5,), closed_statuses=settings.outcome.closed_statuses)
     points = {name: [(band, worth) for band, worth in zip(_bands(edges), worths, strict=True)] for name, (edges, worths) in _POINTS.items()}
     table = PointsTable("points table", points, {name: edges for name, (edges, _) in _POINTS.items()}, 0.6, -2.0)
     features = features_of(plan)
