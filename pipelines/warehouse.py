@@ -272,13 +272,17 @@ class Warehouse:
         return tuple(Attribute(*row) for row in rows)
 
     def extracted_at(self) -> datetime | None:
-        """Until when the tables are complete; None before the first extract."""
-        last: datetime | None = self.raw.execute("SELECT max(extracted_at) FROM extracts").fetchall()[0][0]
+        """Until when the tables are complete; None before the first extract.
+
+        What the last extract says, not the farthest of all: one that was made while the clock was ahead is forgotten with the next.
+        """
+        last: datetime | None = self.raw.execute("SELECT arg_max(extracted_at, rowid) FROM extracts").fetchall()[0][0]
         return last
 
     def newest_cursor(self, table: str) -> datetime | None:
         """How far incremental reads of a table have come; None before the first."""
-        found: datetime | None = self.raw.execute("SELECT max(newest_cursor) FROM extracts WHERE table_name = ?", [table]).fetchall()[0][0]
+        last = "SELECT arg_max(newest_cursor, rowid) FROM extracts WHERE table_name = ?"
+        found: datetime | None = self.raw.execute(last, [table]).fetchall()[0][0]
         return found
 
     def notices(self) -> tuple[str, ...]:
@@ -287,7 +291,7 @@ class Warehouse:
 
     def extract_counts(self) -> pd.DataFrame:
         """The counts of the last extract, table by table."""
-        return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
+        return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = ? ORDER BY rowid", [self.extracted_at()]).df()
 
     def refusals(self, extracted_at: datetime | None, table: str | None = None, most: int = 3) -> tuple[str, ...]:
         """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first; no sentence names anybody.
