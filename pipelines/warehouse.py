@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import date, datetime
@@ -222,6 +223,8 @@ class Warehouse:
         except duckdb.Error as error:
             if "lock" in str(error).lower():
                 raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
+            if _is_kept_out(error):
+                raise _not_written(url, error) from error
             if Path(url).is_file() and os.access(url, os.R_OK | os.W_OK):
                 raise Problem(
                     f"The warehouse {url} is damaged or no DuckDB file ({str(error).splitlines()[0]}): put back a copy of it, or move it away "
@@ -232,6 +235,10 @@ class Warehouse:
             Path(url).chmod(0o600)
         try:
             yield connection
+        except duckdb.Error as error:
+            if not _is_kept_out(error):
+                raise
+            raise _not_written(url, error) from error
         finally:
             # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
             for name in list(connection._cache_name_to_entry):
@@ -461,6 +468,18 @@ class Warehouse:
             self.raw.execute(
                 "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", [outcome, as_of, channel, recipient, digest, state, at]
             )
+
+
+def _is_kept_out(error: duckdb.Error) -> bool:
+    """Whether the disk is full or closed to us, which says nothing against what is on it."""
+    return re.search("Could not (write|create|remove|move|truncate|sync)|No space left|Read-only file system", str(error)) is not None
+
+
+def _not_written(url: str, error: duckdb.Error) -> Problem:
+    return Problem(
+        f"The warehouse {url} could not be written ({str(error).splitlines()[0]}): free the disk or correct its permissions, and run again; nothing is "
+        "half-written."
+    )
 
 
 def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:
