@@ -59,12 +59,12 @@ def _changes(folder: Path) -> Iterator[Change]:
     )
     for n, came, name, title, source, owner in raw.execute("SELECT n, came, name, job_title, source, owner_id FROM contacts").fetchall():
         first, _, last = name.partition(" ")
-        known = {"firstname": first, "lastname": last, "jobtitle": title, "hs_analytics_source": source, "hs_lead_status": "new"}
-        owned = {"hubspot_owner_id": str(71 + int(owner[1:]) % 3)}
-        yield came, 0, partial(HubSpotVendor.put, kind="contacts", number=n, moment=came, **owned, **known)
+        known: dict[str, Any] = {"firstname": first, "lastname": last, "jobtitle": title, "hs_analytics_source": source, "hs_lead_status": "new"}
+        known["hubspot_owner_id"] = str(71 + int(owner[1:]) % 3)
+        yield came, 0, partial(HubSpotVendor.put, kind="contacts", number=n, moment=came, **known)
     for n, then, column, value in _rows(raw, "lead_changes", "changed_at", "t.field, t.new_value"):
         if column in _FIELDS:
-            yield then, 1, partial(HubSpotVendor.put, kind="contacts", number=n, moment=then, **{_FIELDS[column]: value})
+            yield then, 1, partial(HubSpotVendor.put, kind="contacts", number=n, moment=then, **dict[str, Any]({_FIELDS[column]: value}))
     for n, then, row, kind in _rows(raw, "activities", "known_at", "t.row, t.kind"):
         if kind in _KINDS:
             yield then, 2, partial(_done, kind=kind, number=10_000 + row, contact=n, moment=then)
@@ -76,9 +76,8 @@ def _changes(folder: Path) -> Iterator[Change]:
 
 def _rows(raw: duckdb.DuckDBPyConnection, table: str, clock: str, wanted: str) -> list[tuple[Any, ...]]:
     """Of what happened with a contact that was there: its number, the instant, and what is wanted."""
-    return raw.execute(
-        f"SELECT n, instant(t.{clock}) AS moment, {wanted} FROM {table} t JOIN contacts c USING (lead_id) WHERE moment > c.came ORDER BY moment, t.row"
-    ).fetchall()
+    there = f"{table} t JOIN contacts c USING (lead_id)"
+    return raw.execute(f"SELECT n, instant(t.{clock}) AS moment, {wanted} FROM {there} WHERE moment > c.came ORDER BY moment, t.row").fetchall()
 
 
 def _done(vendor: HubSpotVendor, kind: str, number: int, contact: int, moment: datetime) -> None:

@@ -15,8 +15,8 @@ _KNOWN = {
     # What is malformed, or claims to be of years to come, an export has every night.
     # And nobody is called, see `benchmarks.account`.
     "activities": f"SELECT * FROM there WHERE direction = 'in' AND ({_LATER.format('known_at')}) IS NOT TRUE",
-    "deals": "SELECT * EXCLUDE (closed) REPLACE (CASE WHEN closed THEN outcome ELSE 'open' END AS outcome, CASE WHEN closed THEN closed_at END AS closed_at,"
-    " CASE WHEN closed THEN stage ELSE 'qualified' END AS stage) FROM (SELECT *,"
+    "deals": "SELECT * EXCLUDE (closed) REPLACE (CASE WHEN closed THEN outcome ELSE 'open' END AS outcome,"
+    " CASE WHEN closed THEN closed_at END AS closed_at, CASE WHEN closed THEN stage ELSE 'qualified' END AS stage) FROM (SELECT *,"
     f" ({_LATER.format('closed_at')}) IS NOT TRUE AS closed FROM there WHERE ({_LATER.format('created_at')}) IS NOT TRUE)",
     "accounts": "SELECT * FROM there",
     "owners": "SELECT * FROM there",

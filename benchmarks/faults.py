@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,14 +13,14 @@ from time import sleep
 
 import psycopg
 
-from benchmarks.nursery import Inside, Point, Run
-from benchmarks.runs import Ended
+from benchmarks.nursery import Inside, Point
+from benchmarks.runs import Ended, Started
 from benchmarks.twins import Twins, draw_point, resize
 
 _MANY = 2**40
 
 
-@dataclass
+@dataclass(frozen=True)
 class Befallen:
     """What befell a night.
 
@@ -111,20 +110,16 @@ def _jump(inside: Inside, hours: int) -> None:
 def two_runners(twins: Twins, now: datetime, draw: Random) -> Befallen:
     """A second runner starts when the first has come to its point, which then waits for it or does not."""
     second = twins.run(now, config=draw.choice([twins.tried, twins.second or twins.tried]))
-    waits = draw.random() < 0.5
-    rivals: list[Callable[[], Ended]] = []
+    waits, others = draw.random() < 0.5, list[Started]()
 
     def rival() -> None:
-        started = twins.nursery.start(second)
-        rivals.append(lambda: started.ended())
+        others.append(twins.nursery.start(second))
         if waits:
-            rivals[-1] = partial(lambda ended: ended, started.ended())
+            others[0].ended()
 
     befallen = _at_a_point(twins, now, draw, rival, said=f", {'one after the other' if waits else 'at once'}", later=True)
-    for other in rivals:
-        words = other().words
-        befallen.run = replace(befallen.run, words=f"{befallen.run.words}\n{words}")
-    return befallen
+    words = [befallen.run.words, *(other.ended().words for other in others)]
+    return replace(befallen, run=replace(befallen.run, words="\n".join(words)))
 
 
 def terminated(twins: Twins, now: datetime, draw: Random) -> Befallen:
@@ -206,12 +201,11 @@ def _at_a_point(
         outside()
         return Befallen(f"before it began{said}", *_watched(twins, twins.nursery.start(replace(twins.run(now), humble=humble)).ended))
     point = Point(*draw_point(twins.lines, draw))
-    run: Run = replace(twins.run(now), point=point, deed=deed, humble=humble)
+    run = replace(twins.run(now), point=point, deed=deed, humble=humble)
     started = twins.nursery.start(run)
-    if outside:
-        if started.stops():
-            outside()
-            started.go_on()
+    if outside and started.stops():
+        outside()
+        started.go_on()
     ended, seen = _watched(twins, started.ended)
     return Befallen(f"{point}{said}{'' if ended.reached else ', not reached'}", ended, seen)
 
@@ -224,5 +218,4 @@ def _watched(twins: Twins, wait: Callable[[Callable[[], None]], Ended]) -> tuple
         if wrong := twins.torn_list():
             seen[wrong] = None
 
-    with ExitStack():
-        return wait(look), list(seen)
+    return wait(look), list(seen)

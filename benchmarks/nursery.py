@@ -109,8 +109,8 @@ def serve(address: str) -> None:
     for module in _LOADED:
         import_module(module)
     # A server on this machine counts no calls.
-    client = import_module("pipelines.crm.hubspotclient")
-    client._EVERY = client._EVERY_SEARCH = 0.0
+    for pace in ("_EVERY", "_EVERY_SEARCH"):
+        setattr(import_module("pipelines.crm.hubspotclient"), pace, 0.0)
     # Nobody waits for those who ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with Listener(address, "AF_UNIX") as listener:
@@ -189,4 +189,3 @@ def _give_up_rights() -> None:
     rights[0] &= ~0b110
     if libc.capset(head, rights):
         raise OSError(ctypes.get_errno(), "the superuser's rights cannot be given up")
-

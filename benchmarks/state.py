@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
@@ -62,7 +61,8 @@ def state(settings: Settings) -> State:
 
 def _lost(raw: duckdb.DuckDBPyConnection) -> list[str]:
     """Tables that were read whole, of which there are other rows than the last extract counted."""
-    found = raw.execute("SELECT table_name, clean FROM extracts WHERE newest_cursor IS NULL QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY rowid DESC) = 1")
+    last = "QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY rowid DESC) = 1"
+    found = raw.execute(f"SELECT table_name, clean FROM extracts WHERE newest_cursor IS NULL {last}")
     there = {name: clean for name, clean in found.fetchall() if kinds_of(raw, name)}
     sizes = {name: raw.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in there}
     return [f"{name} has {sizes[name]} rows, and {clean} were clean" for name, clean in there.items() if sizes[name] != clean]
@@ -106,9 +106,18 @@ def differing(tried: State, plain: State) -> list[str]:
     """What is not as it would be had nothing happened."""
     wrong = [*tried.wrong]
     wrong += [f"{name} holds other rows" for name in sorted(plain.tables) if plain.tables[name] != tried.tables.get(name)]
-    for what, there, wanted in (("ledger", tried.nights, plain.nights), ("list", tried.lists, plain.lists)):
-        wrong += [f"the {what} of {key} is another one" for key in sorted(wanted.keys() & there.keys()) if wanted[key] != there[key]]
-        wrong += [f"the {what} of {key} is missing" for key in sorted(wanted.keys() - there.keys())]
-        wrong += [f"the {what} of {key} is one too many" for key in sorted(there.keys() - wanted.keys())]
+    wrong += _compared(
+        "ledger", {str(night): digest for night, digest in tried.nights.items()}, {str(n): digest for n, digest in plain.nights.items()}
+    )
+    wrong += _compared("list", tried.lists, plain.lists)
     wrong += [f"{name} was left behind" for name in sorted(tried.files - plain.files) if not name.startswith("copy.duckdb")]
     return wrong + [f"{name} is missing" for name in sorted(plain.files - tried.files) if not name.startswith("warehouse.duckdb")]
+
+
+def _compared(what: str, there: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
+    """The nights of which something is another one, missing, or one too many."""
+    return [
+        *(f"the {what} of {night} is another one" for night in sorted(wanted.keys() & there.keys()) if wanted[night] != there[night]),
+        *(f"the {what} of {night} is missing" for night in sorted(wanted.keys() - there.keys())),
+        *(f"the {what} of {night} is one too many" for night in sorted(there.keys() - wanted.keys())),
+    ]

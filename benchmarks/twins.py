@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from random import Random
 from benchmarks.account import Account
 from benchmarks.export import Export
 from benchmarks.nursery import Lines, Run
-from benchmarks.runs import Ended, Nursery
+from benchmarks.runs import Nursery
 from benchmarks.state import State, state
 from features.examples import features_of
 from features.plan import Plan
@@ -212,6 +213,13 @@ def resize(folder: Path, size: int) -> None:
     """Give such a disk another size, in bytes."""
     if not _mount("-o", f"remount,size={size}", str(folder)):
         raise RuntimeError("the disk cannot be resized")
+
+
+def mount_apart() -> None:
+    """Have what this process mounts from now on be seen by nobody else, and vanish with it, where this machine lets us."""
+    new_mounts = 0x00020000
+    if ctypes.CDLL(None).unshare(new_mounts) == 0:
+        _mount("--make-rprivate", "/")
 
 
 def _mount(*words: str) -> bool:

@@ -477,8 +477,8 @@ def _is_kept_out(error: duckdb.Error) -> bool:
 
 def _not_written(url: str, error: duckdb.Error) -> Problem:
     return Problem(
-        f"The warehouse {url} could not be written ({str(error).splitlines()[0]}): free the disk or correct its permissions, and run again; nothing is "
-        "half-written."
+        f"The warehouse {url} could not be written ({str(error).splitlines()[0]}): free the disk or correct its permissions, and run again; "
+        "nothing is half-written."
     )
 
 

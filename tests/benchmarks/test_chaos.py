@@ -1,4 +1,4 @@
-"""Whatever befalls a night, it is whole or it is not there, and the next run makes it as if nothing had happened; `make bench NAME=chaos` tries more."""
+"""Whatever befalls a night, it is whole or not there, and the next run makes it as if nothing had happened; `make bench NAME=chaos` tries more."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_a_night_that_everything_befalls_is_never_half_and_becomes_what_it_would
 
 
 OLD, NEW = datetime(2025, 3, 1, 2), datetime(2025, 3, 2, 2)
-WHOLE = State(
-    {"leads": (2, "5")}, {OLD: (2, "6"), NEW: (2, "7")}, {"2025-03-01": {"a": b"1"}, "2025-03-02": {"a": b"2"}}, {"warehouse.duckdb"}, ()
-)
+WHOLE = State({"leads": (2, "5")}, {OLD: (2, "6"), NEW: (2, "7")}, {"2025-03-01": {"a": b"1"}, "2025-03-02": {"a": b"2"}}, {"warehouse.duckdb"}, ())
 
 
 def test_the_night_before_and_the_night_itself_are_what_a_reader_may_see() -> None:

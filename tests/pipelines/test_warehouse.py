@@ -89,7 +89,9 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
     with Warehouse.open(str(file)) as warehouse:
         warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5}))
     many = {f"L{n}": n / 100_000 for n in range(50_000)}
-    sentence = r"^The warehouse .*warehouse\.duckdb could not be written \(.*\): free the disk or correct its permissions, and run again; nothing is half-"
+    sentence = (
+        r"^The warehouse .*warehouse\.duckdb could not be written \(.*\): free the disk or correct its permissions, and run again; nothing is half-"
+    )
     with pytest.raises(Problem, match=sentence), Warehouse.open(str(file)) as warehouse, _no_file_larger_than(file.stat().st_size):
         warehouse.publish_night(TUESDAY, _scores(TUESDAY, many))
     with Warehouse.open(str(file)) as warehouse:
@@ -105,7 +107,10 @@ def test_a_folder_in_which_nobody_may_write_is_no_damage(tmp_path: Path, monkeyp
         raise duckdb.IOException(f'IO Error: Could not remove file "{url}.wal": Permission denied')
 
     monkeypatch.setattr(ibis.duckdb, "connect", kept_out)
-    with pytest.raises(Problem, match=r"could not be written \(IO Error: Could not remove .*: free the disk or correct its"), Warehouse.open(str(file)):
+    with (
+        pytest.raises(Problem, match=r"could not be written \(IO Error: Could not remove .*: free the disk or correct its"),
+        Warehouse.open(str(file)),
+    ):
         pass
 
 
