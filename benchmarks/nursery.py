@@ -185,7 +185,7 @@ def _give_up_rights() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     head, rights = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     libc.capget(head, rights)
-    # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, of those in effect.
-    rights[0] &= ~0b110
+    # CAP_DAC_OVERRIDE, of those in effect; to read is another right.
+    rights[0] &= ~0b10
     if libc.capset(head, rights):
         raise OSError(ctypes.get_errno(), "the superuser's rights cannot be given up")
