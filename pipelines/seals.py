@@ -45,7 +45,7 @@ def table_digest(raw: duckdb.DuckDBPyConnection, table: str) -> str:
 def altered_tables(raw: duckdb.DuckDBPyConnection) -> list[str]:
     """The tables of the last extract that are not what was extracted; one that an earlier release extracted says nothing of itself."""
     said = raw.execute(
-        "SELECT table_name, digest FROM extracts WHERE digest IS NOT NULL AND extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY ALL"
+        "SELECT table_name, digest FROM extracts WHERE digest IS NOT NULL AND extracted_at = (SELECT arg_max(extracted_at, rowid) FROM extracts) ORDER BY ALL"
     ).fetchall()
     return [table for table, digest in said if table_digest(raw, table) != digest]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime
@@ -121,6 +122,8 @@ class Warehouse:
         except duckdb.Error as error:
             if "lock" in str(error).lower():
                 raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
+            if _is_kept_out(error):
+                raise _not_written(url, error) from error
             if Path(url).is_file() and os.access(url, os.R_OK | os.W_OK):
                 raise Problem(
                     f"The warehouse {url} is damaged or no DuckDB file ({str(error).splitlines()[0]}): put back a copy of it, or move it away "
@@ -131,6 +134,10 @@ class Warehouse:
             Path(url).chmod(0o600)
         try:
             yield connection
+        except duckdb.Error as error:
+            if not _is_kept_out(error):
+                raise
+            raise _not_written(url, error) from error
         finally:
             # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
             for name in list(connection._cache_name_to_entry):
@@ -177,13 +184,17 @@ class Warehouse:
         return tuple(Attribute(*row) for row in rows)
 
     def extracted_at(self) -> datetime | None:
-        """Until when the tables are complete; None before the first extract."""
-        last: datetime | None = self.raw.execute("SELECT max(extracted_at) FROM extracts").fetchall()[0][0]
+        """Until when the tables are complete; None before the first extract.
+
+        What the last extract says, not the farthest of all: one that was made while the clock was ahead is forgotten with the next.
+        """
+        last: datetime | None = self.raw.execute("SELECT arg_max(extracted_at, rowid) FROM extracts").fetchall()[0][0]
         return last
 
     def newest_cursor(self, table: str) -> datetime | None:
         """How far incremental reads of a table have come; None before the first."""
-        found: datetime | None = self.raw.execute("SELECT max(newest_cursor) FROM extracts WHERE table_name = ?", [table]).fetchall()[0][0]
+        last = "SELECT arg_max(newest_cursor, rowid) FROM extracts WHERE table_name = ?"
+        found: datetime | None = self.raw.execute(last, [table]).fetchall()[0][0]
         return found
 
     def notices(self) -> tuple[str, ...]:
@@ -192,7 +203,7 @@ class Warehouse:
 
     def extract_counts(self) -> pd.DataFrame:
         """The counts of the last extract, table by table."""
-        return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = (SELECT max(extracted_at) FROM extracts) ORDER BY rowid").df()
+        return self.raw.execute("SELECT * FROM extracts WHERE extracted_at = ? ORDER BY rowid", [self.extracted_at()]).df()
 
     def refusals(self, extracted_at: datetime | None, table: str | None = None, most: int = 3) -> tuple[str, ...]:
         """Why rows were refused, one sentence a table and reason, at most so many a table, the most frequent first; no sentence names anybody.
@@ -274,8 +285,8 @@ class Warehouse:
         """Remember what every table of the last extract is now, inside the transaction that made it so."""
         for table in self.extract_counts()["table_name"]:
             self.raw.execute(
-                "UPDATE extracts SET digest = ? WHERE table_name = ? AND extracted_at = (SELECT max(extracted_at) FROM extracts)",
-                [table_digest(self.raw, table), table],
+                "UPDATE extracts SET digest = ? WHERE table_name = ? AND extracted_at = ?",
+                [table_digest(self.raw, table), table, self.extracted_at()],
             )
 
     def newest_night(self, outcome: str = DEFAULT) -> datetime | None:
@@ -342,6 +353,18 @@ def _connected(url: str) -> Any:
             if "lock" not in str(error).lower() or monotonic() > until:
                 raise
         sleep(0.1)
+
+
+def _is_kept_out(error: duckdb.Error) -> bool:
+    """Whether the disk is full or closed to us, which says nothing against what is on it."""
+    return re.search("Could not (write|create|remove|move|truncate|sync)|No space left|Read-only file system", str(error)) is not None
+
+
+def _not_written(url: str, error: duckdb.Error) -> Problem:
+    return Problem(
+        f"The warehouse {url} could not be written ({str(error).splitlines()[0]}): free the disk or correct its permissions, and run again; "
+        "nothing is half-written."
+    )
 
 
 def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:

@@ -194,11 +194,11 @@ class _Table:
         self.raw.unregister("piece")
 
     def _since(self) -> datetime | None:
-        """Where an incremental read starts: the newest cursor seen, less the overlap, in which late rows may hide."""
+        """Where an incremental read starts: the newest cursor seen, less the overlap, in which late rows may hide; never later than now."""
         if self.spec.cursor is None or not self.warehouse.has(self.name):
             return None
         newest = self.warehouse.newest_cursor(self.name)
-        return newest - timedelta(days=self.settings.source.overlap_days) if newest else None
+        return min(newest, self.now) - timedelta(days=self.settings.source.overlap_days) if newest else None
 
     def _newest_cursor(self) -> datetime | None:
         """The newest cursor among the rows just read and those read before: never later than now, whatever a row claims."""

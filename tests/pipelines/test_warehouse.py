@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import ibis
 import pandas as pd
 import pytest
 
@@ -80,6 +84,47 @@ def test_whoever_only_looks_holds_up_no_night(tmp_path: Path) -> None:
         assert other.stdout.readline() == "open\n"
         with Warehouse.open(file) as free:
             assert free.extracted_at() is None
+
+
+@contextmanager
+def _no_file_larger_than(size: int) -> Iterator[None]:
+    """What a full disk does, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    with Warehouse.open(str(file)) as warehouse:
+        warehouse.publish_night(MONDAY, _scores(MONDAY, {"L1": 0.5}))
+    many = {f"L{n}": n / 100_000 for n in range(50_000)}
+    sentence = (
+        r"^The warehouse .*warehouse\.duckdb could not be written \(.*\): free the disk or correct its permissions, and run again; nothing is half-"
+    )
+    with pytest.raises(Problem, match=sentence), Warehouse.open(str(file)) as warehouse, _no_file_larger_than(file.stat().st_size):
+        warehouse.publish_night(TUESDAY, _scores(TUESDAY, many))
+    with Warehouse.open(str(file)) as warehouse:
+        assert warehouse.raw.execute("SELECT as_of, lead_id FROM ledger").fetchall() == [(MONDAY, "L1")]
+
+
+def test_a_folder_in_which_nobody_may_write_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    with Warehouse.open(str(file)):
+        pass
+
+    def kept_out(url: str) -> None:
+        raise duckdb.IOException(f'IO Error: Could not remove file "{url}.wal": Permission denied')
+
+    monkeypatch.setattr(ibis.duckdb, "connect", kept_out)
+    with (
+        pytest.raises(Problem, match=r"could not be written \(IO Error: Could not remove .*: free the disk or correct its"),
+        Warehouse.open(str(file)),
+    ):
+        pass
 
 
 def test_before_the_first_extract_every_table_is_there_and_empty(warehouse: Warehouse) -> None:

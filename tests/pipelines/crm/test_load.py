@@ -217,6 +217,22 @@ def test_an_incremental_read_merges_late_and_changed_rows(tmp_path: Path) -> Non
     assert (done.tables[0].rows_in, done.tables[0].clean) == (2, 2)
 
 
+def test_a_clock_that_was_ahead_is_forgotten_with_the_next_extract(tmp_path: Path) -> None:
+    folder, ahead = tmp_path / "crm", datetime(2030, 1, 1)
+    head, deeds = "lead_id,created_at,updated_at\nL1,2025-01-01,2025-01-01\n", "lead_id,kind,occurred_at\nL1,open,2025-05-31\nL1,open,2029-01-01\n"
+    _write(folder, {"leads.csv": head + "L2,2025-02-01,2029-01-01\n", "deals.csv": DEALS, "activities.csv": deeds})
+    cursor = {"cursor": "updated_at", "ignore": ["updated_at"]}
+    with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        _loaded(folder, warehouse, ahead, leads=cursor)
+        assert warehouse.extracted_at() == datetime(2029, 1, 1)
+        _write(folder, {"leads.csv": head + "L3,2025-05-31,2025-05-31\n"})
+        done = _loaded(folder, warehouse, leads=cursor)
+        assert (done.extracted_at, warehouse.extracted_at()) == (datetime(2025, 5, 31), datetime(2025, 5, 31))
+        assert warehouse.newest_cursor("leads") == NOW
+        assert warehouse.extract_counts()["table_name"].tolist() == ["leads", "activities", "deals"]
+        assert warehouse.raw.execute("SELECT lead_id FROM leads ORDER BY 1").fetchall() == [("L1",), ("L2",), ("L3",)]
+
+
 def test_a_table_that_shrank_changes_nothing(tmp_path: Path) -> None:
     folder, url = tmp_path / "crm", str(tmp_path / "w.duckdb")
     many = "".join(f"X{n},2025-01-01,web\n" for n in range(10))

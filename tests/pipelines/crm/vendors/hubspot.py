@@ -139,7 +139,7 @@ class HubSpotVendor(Vendor):
 
     def _associated(self, kind: str, inputs: list[Record]) -> Answer:
         """Two contacts a page, so that a record with more is asked for again."""
-        results = []
+        results: list[Record] = []
         for one in inputs:
             there, start = self.associations.get((kind, int(one["id"])), []), int(one.get("after", 0))
             paging = {"paging": {"next": {"after": str(start + 2)}}} if len(there) > start + 2 else {}
