@@ -15,9 +15,10 @@ from features.contract import SCHEMAS
 from pipelines.catalog import kinds_of
 from pipelines.crm.mapping import quoted
 from pipelines.delivery.folder import changed, nights
+from pipelines.schema import LEDGER
 from pipelines.seals import altered_nights, sealed, unaccounted
 from pipelines.settings import DEFAULT, Settings, on_a_server
-from pipelines.warehouse import LEDGER, Warehouse
+from pipelines.warehouse import Warehouse
 
 Digest = tuple[int, str]
 # What other programs keep there, and what a run that broke leaves for whoever mends it.
