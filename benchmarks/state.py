@@ -13,16 +13,15 @@ import duckdb
 
 from features.contract import SCHEMAS
 from pipelines.catalog import kinds_of
-from pipelines.crm.mapping import quoted
 from pipelines.delivery.folder import changed, nights
 from pipelines.schema import LEDGER
-from pipelines.seals import altered_nights, sealed, unaccounted
+from pipelines.seals import altered_nights, sealed, table_digest, unaccounted
 from pipelines.settings import DEFAULT, Settings, on_a_server
 from pipelines.warehouse import Warehouse
 
 Digest = tuple[int, str]
 # What other programs keep there, and what a run that broke leaves for whoever mends it.
-_OTHERS = ("prefect", "matplotlib", "mlflow.db", "mlartifacts", "unexpected.log")
+_OTHERS = ("prefect", "journal", "matplotlib", "mlflow.db", "mlartifacts", "unexpected.log")
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,7 @@ def _lost(raw: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _digest(raw: duckdb.DuckDBPyConnection, table: str) -> Digest:
-    columns = ", ".join(map(quoted, sorted(kinds_of(raw, table))))
-    rows, digest = raw.execute(f"SELECT count(*), bit_xor(md5_number(json_array({columns})::VARCHAR))::VARCHAR FROM {table}").fetchall()[0]
-    return rows, digest or ""
+    return raw.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0], table_digest(raw, table)
 
 
 @contextmanager

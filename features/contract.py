@@ -83,6 +83,7 @@ CLOCKS: dict[str, str] = {"leads": "created_at", "lead_changes": "changed_at", "
 LONGEST = 100_000
 SKEW = timedelta(days=1)
 RAW = "raw__"
+FUTURE = "lies in the future"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def rules(table: str, columns: tuple[str, ...], now: datetime) -> list[Rule]:
         words = "is not a date that is understood" if kind.is_timestamp() else "is not a value that is understood"
         found.append(Rule(column, lambda t, c=column: ibis.and_(t[RAW + c].notnull(), t[c].isnull()), words))  # type: ignore[misc]
         if kind.is_timestamp():
-            found.append(Rule(column, lambda t, c=column: t[c] > latest, "lies in the future"))  # type: ignore[misc]
+            found.append(Rule(column, lambda t, c=column: t[c] > latest, FUTURE))  # type: ignore[misc]
         if kind.is_floating():
             found.append(Rule(column, lambda t, c=column: ibis.or_(t[c].isnan(), t[c].isinf()), "is not a finite number"))  # type: ignore[misc]
     return found + _DEALS * (table == "deals")

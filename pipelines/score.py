@@ -80,7 +80,11 @@ def score_outcome(company: Company, night: datetime, then: bool, newest: bool, s
     champion = fetch_champion(company, night if then else None, newest)
     inputs = night_inputs(company, champion, night, newest, stale)
     work = partial(score_night, company, champion, night, newest, stale)
-    return once(lambda: nullcontext(company.warehouse), "score", inputs, work, resume and is_published(company, night), company.settings.chosen)
+
+    def stands(_: object) -> bool:
+        return resume and is_published(company, night)
+
+    return once(lambda: nullcontext(company.warehouse), "score", inputs, work, stands, company.settings.chosen)
 
 
 def score_night(company: Company, champion: Champion, night: datetime, newest: bool, stale: str | None) -> Report:

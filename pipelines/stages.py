@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from features.contract import FUTURE
 from models.registry import Champion
 from pipelines.company import Company
 from pipelines.crm.contents import contents_digest
@@ -25,7 +26,7 @@ from pipelines.warehouse import Warehouse
 Opened = Callable[[], AbstractContextManager[Warehouse]]
 
 
-def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], resume: bool, outcome: str = DEFAULT) -> Report:
+def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], stands: Callable[[Warehouse], bool], outcome: str = DEFAULT) -> Report:
     """Do a stage, unless it was finished from the same inputs and may stand; what it says, or said then.
 
     To the business: a night that was killed, or a run that comes a second time, costs only what is missing.
@@ -34,11 +35,11 @@ def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], re
     ----------
     opened : how to come at the warehouse: a stage may want to open it itself.
     inputs : a digest of everything that it is made from; "": nobody can tell, so that it is always done.
-    resume : whether what is finished may stand.
+    stands : whether what was finished may stand.
     """
-    if resume and inputs:
+    if inputs:
         with opened() as warehouse:
-            said = _finished(warehouse, stage, inputs, outcome)
+            said = _finished(warehouse, stage, inputs, outcome) if stands(warehouse) else None
         if said is not None:
             return said.also(f"The stage {stage} was finished before from the same inputs, and stands.")
     report = work()
@@ -56,9 +57,15 @@ def _finished(warehouse: Warehouse, stage: str, inputs: str, outcome: str) -> Re
 
 
 def source_inputs(settings: Settings, now: datetime) -> str:
-    """What an extract is made from: the files of the source, the configuration, the code, and the day, for rows of tomorrow are refused today."""
+    """What an extract is made from: the files of the source, the configuration, the code, and the day."""
     contents = contents_digest(settings.source_location, (table.table for table in settings.source.tables.values()))
     return contents and mixed(contents, str(now.date()), configuration_digest(settings), code_version())
+
+
+def is_over(warehouse: Warehouse) -> bool:
+    """Whether no row of the last extract was refused for lying in the future: later on such a row may be right."""
+    query = "SELECT count(*) FROM quarantine WHERE extracted_at = ? AND reason = ?"
+    return not warehouse.raw.execute(query, [warehouse.extracted_at(), FUTURE]).fetchall()[0][0]
 
 
 def night_inputs(company: Company, champion: Champion, night: datetime, *more: Any) -> str:

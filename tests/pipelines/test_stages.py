@@ -21,7 +21,7 @@ from pipelines.nightly import nightly
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
-from pipelines.stages import is_published, mixed, night_inputs, once, source_inputs
+from pipelines.stages import is_over, is_published, mixed, night_inputs, once, source_inputs
 from pipelines.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("company")
@@ -85,6 +85,16 @@ def test_another_row_in_the_source_is_extracted(own: MadeUp) -> None:
     assert source_inputs(settings, noon) not in ("", before)
 
 
+def test_a_row_that_was_refused_as_lying_in_the_future_is_looked_at_again(own: MadeUp) -> None:
+    settings = read_settings(own.config)
+    with Warehouse.of(settings) as warehouse:
+        assert is_over(warehouse)
+        warehouse.raw.execute(
+            "INSERT INTO quarantine VALUES (?, 'deals', 7, 'created_at', '2031-01-01', 'lies in the future')", [warehouse.extracted_at()]
+        )
+        assert not is_over(warehouse)
+
+
 def test_of_a_source_that_only_reading_tells_nobody_knows_the_inputs(own: MadeUp) -> None:
     text = own.config.read_text(encoding="utf-8")
     own.config.write_text(re.sub("(?m)^location = .*", 'location = "hubspot://"', text), encoding="utf-8")
@@ -136,11 +146,11 @@ def test_a_stage_without_known_inputs_is_always_done() -> None:
             return Report("extract", {"rows in": len(done)})
 
         for _ in range(2):
-            once(lambda: nullcontext(warehouse), "extract", "", work, resume=True)
+            once(lambda: nullcontext(warehouse), "extract", "", work, stands=lambda _: True)
         assert len(done) == 2
         for _ in range(2):
-            said = once(lambda: nullcontext(warehouse), "extract", mixed("a"), work, resume=True)
+            said = once(lambda: nullcontext(warehouse), "extract", mixed("a"), work, stands=lambda _: True)
         assert (len(done), said.facts) == (3, {"rows in": 3})
-        once(lambda: nullcontext(warehouse), "extract", mixed("b"), work, resume=True)
-        once(lambda: nullcontext(warehouse), "extract", mixed("b"), work, resume=False)
+        once(lambda: nullcontext(warehouse), "extract", mixed("b"), work, stands=lambda _: True)
+        once(lambda: nullcontext(warehouse), "extract", mixed("b"), work, stands=lambda _: False)
         assert len(done) == 5
