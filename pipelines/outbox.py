@@ -6,7 +6,7 @@ writebacks    (outcome, as_of, target, lead_id) -> digest of the values, state, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import pandas as pd
@@ -21,7 +21,7 @@ class Outbox:
     Parameters
     ----------
     form : where and under which names values are written; once it differs, nothing that was sent before counts as there.
-    at : the instant of this run, UTC.
+    at : the instant of this run, UTC; what was said of other nights was said before, whatever the clock shows.
     only_changed : leads whose values were the last ones sent, on whatever night, are not due.
     again : leads that the vendor refused on this night are due once more.
     keep : a rehearsal only asks.
@@ -48,6 +48,7 @@ class Outbox:
         asked = pd.DataFrame({"lead_id": list(digests), "digest": [self._formed(one) for one in digests.values()]}, dtype=object)
         states = ["sent"] if self.again else ["sent", "refused"]
         with self.amendment("writebacks", self.as_of, self.outcome, list(digests)):
+            self.at = self._later()
             self.raw.register("asked", asked)
             found = self.raw.execute(
                 "WITH told AS (SELECT * FROM writebacks WHERE outcome = $1 AND target = $2),"
@@ -82,6 +83,12 @@ class Outbox:
                 [self.outcome, self.target, self.as_of, self.at],
             )
             self.raw.unregister("answered")
+
+    def _later(self) -> datetime:
+        """Now, or a moment after whatever was said of another night: a clock that went wrong must not change what was sent last."""
+        told = 'SELECT max("at") FROM writebacks WHERE outcome = ? AND target = ? AND as_of <> ?'
+        last: datetime | None = self.raw.execute(told, [self.outcome, self.target, self.as_of]).fetchall()[0][0]
+        return max(self.at, last + timedelta(microseconds=1)) if last else self.at
 
     def _formed(self, digest: str) -> str:
         return sha256(f"{self.form} {digest}".encode()).hexdigest()[:16]

@@ -357,7 +357,10 @@ def _connected(url: str) -> Any:
 
 def _is_kept_out(error: duckdb.Error) -> bool:
     """Whether the disk is full or closed to us, which says nothing against what is on it."""
-    return re.search("Could not (write|create|remove|move|truncate|sync)|No space left|Read-only file system", str(error)) is not None
+    return (
+        re.search("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system", str(error))
+        is not None
+    )
 
 
 def _not_written(url: str, error: duckdb.Error) -> Problem:

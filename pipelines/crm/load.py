@@ -138,7 +138,7 @@ class _Table:
         self._refuse(rejects, lead_rules(self.name))
         self._keep()
         clean, refused = self._count("clean"), self._count("refused")
-        if self.name in ("leads", "deals") and not clean:
+        if self.name in ("leads", "deals") and not clean and not (self._is_unchanged and read == len(rejects) == 0):
             raise Problem(
                 f"{self.spec.table} gave no usable row for {self.name} ({read + len(rejects)} read, {refused} refused): nothing was changed. "
                 "Check its mapping with `leadscore check`."
@@ -199,6 +199,11 @@ class _Table:
             return None
         newest = self.warehouse.newest_cursor(self.name)
         return min(newest, self.now) - timedelta(days=self.settings.source.overlap_days) if newest else None
+
+    @property
+    def _is_unchanged(self) -> bool:
+        """Whether nothing at all that is read would be no news: of a table that is read incrementally there are rows already."""
+        return self.spec.cursor is not None and self.warehouse.size(self.name) > 0
 
     def _newest_cursor(self) -> datetime | None:
         """The newest cursor among the rows just read and those read before: never later than now, whatever a row claims."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,16 @@ def test_nobody_is_due_of_nobody(warehouse: Warehouse) -> None:
     assert _outbox(warehouse).due({}) == []
     _outbox(warehouse).settle([], [])
     assert _kept(warehouse) == []
+
+
+@pytest.mark.parametrize("wrong", [datetime(2020, 1, 1), datetime(2030, 1, 1)])
+def test_what_was_sent_last_is_what_the_crm_has_whatever_the_clock_said(warehouse: Warehouse, wrong: datetime) -> None:
+    # The clock of the second night was wrong; on the third a lead is as it was on the first, and on the fourth as it was on the second.
+    for night, (at, digest) in enumerate([(AT, "x"), (wrong, "y"), (AT + timedelta(days=2), "x"), (AT + timedelta(days=3), "y")]):
+        outbox = Outbox(warehouse, "default", NIGHT + timedelta(days=night), "hubspot", "contacts", at)
+        assert outbox.due({"L1": digest}) == ["L1"]
+        outbox.settle(["L1"], [])
+        assert outbox.due({"L1": digest}) == []
 
 
 def test_a_warehouse_that_was_closed_remembers(file: str) -> None:

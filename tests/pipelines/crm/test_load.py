@@ -217,6 +217,22 @@ def test_an_incremental_read_merges_late_and_changed_rows(tmp_path: Path) -> Non
     assert (done.tables[0].rows_in, done.tables[0].clean) == (2, 2)
 
 
+def test_an_incremental_read_that_brings_nothing_changes_nothing(tmp_path: Path) -> None:
+    folder, cursor = tmp_path / "crm", {"cursor": "updated_at", "ignore": ["updated_at"]}
+    head = "deal_id,lead_id,created_at,outcome,closed_at,updated_at\n"
+    first = f"{head}D1,L1,2025-01-05,open,,2025-01-05\nD2,L2,2025-05-05,open,,2025-05-05\n"
+    _write(folder, {"leads.csv": LEADS, "deals.csv": first})
+    with Warehouse.open(str(tmp_path / "w.duckdb")) as warehouse:
+        _loaded(folder, warehouse, deals=cursor)
+        # The deal that changed last was deleted.
+        _write(folder, {"deals.csv": first[: first.index("D2")]})
+        done = _loaded(folder, warehouse, deals=cursor)
+        assert (done.tables[-1].table, done.tables[-1].rows_in, warehouse.size("deals")) == ("deals", 0, 2)
+        _write(folder, {"deals.csv": f"{head}D3,L1,2025-05-06,no word,,2025-05-06\n"})
+        with pytest.raises(Problem, match=r"deals.csv gave no usable row for deals \(1 read, 1 refused\)"):
+            _loaded(folder, warehouse, deals=cursor)
+
+
 def test_a_clock_that_was_ahead_is_forgotten_with_the_next_extract(tmp_path: Path) -> None:
     folder, ahead = tmp_path / "crm", datetime(2030, 1, 1)
     head, deeds = "lead_id,created_at,updated_at\nL1,2025-01-01,2025-01-01\n", "lead_id,kind,occurred_at\nL1,open,2025-05-31\nL1,open,2029-01-01\n"

@@ -114,7 +114,9 @@ class HubSpotVendor(Vendor):
         if self._now("pages swapped", kind=kind) and len(ids) > limit:
             shown = ids[limit : 2 * limit]
         if self._now("a page twice", kind=kind):
-            shown = [n for n in sorted(self.records[kind]) if n not in ids][-limit:]
+            wanted = [one for one in filters if one["propertyName"] != "hs_object_id"]
+            before = [n for n in sorted(self.records[kind]) if n not in ids and all(self._meets(self.records[kind][n], one) for one in wanted)]
+            shown = before[-limit:] or shown
         found = [self._shown(n, self.records[kind][n], body["properties"], None) for n in shown]
         if self.fault == "rows reversed":
             found.reverse()
