@@ -136,6 +136,9 @@ _KEPT = {
     "attributes": {"origin": "VARCHAR", "name": "VARCHAR", "kind": "VARCHAR", "known": "VARCHAR"},
 }
 
+# What DuckDB says of a disk that it could not write to.
+_KEPT_OUT = re.compile("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system")
+
 
 class Warehouse:
     """The company's tables and the product's own, in one file with one writer.
@@ -472,10 +475,7 @@ class Warehouse:
 
 def _is_kept_out(error: duckdb.Error) -> bool:
     """Whether the disk is full or closed to us, which says nothing against what is on it."""
-    return (
-        re.search("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system", str(error))
-        is not None
-    )
+    return _KEPT_OUT.search(str(error)) is not None
 
 
 def _not_written(url: str, error: duckdb.Error) -> Problem:
