@@ -8,7 +8,7 @@ While the disturbed run is under way, and when it has ended, readers must see th
 everything must be as if nothing had happened. A full disk wants a machine that lets us mount one; elsewhere files that may not grow stand in for it.
 A shorter run, or another one, by the environment:
 
-    CHAOS_NIGHTS=30, CHAOS_LEADS=400, CHAOS_SEED=2
+    CHAOS_NIGHTS=30, CHAOS_LEADS=150, CHAOS_SEED=2
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from benchmarks.twins import Twins, mount_apart, twins
 from pipelines.environment import prepare
 
 NIGHTS = int(os.environ.get("CHAOS_NIGHTS", "200"))
-LEADS = int(os.environ.get("CHAOS_LEADS", "400"))
+LEADS = int(os.environ.get("CHAOS_LEADS", "300"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 # Two hours and some minutes after midnight, when the schedule runs; enough of history lies before, and nights enough behind.
 FIRST = datetime(2025, 3, 1, 2, 5)

@@ -12,8 +12,7 @@ _LATER = "try_cast({} AS TIMESTAMP) BETWEEN $until AND $last"
 _KNOWN = {
     "leads": f"SELECT * FROM there WHERE ({_LATER.format('created_at')}) IS NOT TRUE",
     "lead_changes": f"SELECT * FROM there WHERE ({_LATER.format('changed_at')}) IS NOT TRUE",
-    # What is malformed, or claims to be of years to come, an export has every night.
-    # And nobody is called, see `benchmarks.account`.
+    # What is malformed, or claims to be of years to come, an export has every night; nobody is called, see `benchmarks.account`.
     "activities": f"SELECT * FROM there WHERE direction = 'in' AND ({_LATER.format('known_at')}) IS NOT TRUE",
     "deals": "SELECT * EXCLUDE (closed) REPLACE (CASE WHEN closed THEN outcome ELSE 'open' END AS outcome,"
     " CASE WHEN closed THEN closed_at END AS closed_at, CASE WHEN closed THEN stage ELSE 'qualified' END AS stage) FROM (SELECT *,"

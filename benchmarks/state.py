@@ -35,13 +35,15 @@ class State:
     lists : the nights that are shown, each with its files.
     files : the names of all other files, as far as they are the product's own.
     wrong : what is wrong with it by itself, one sentence each.
+    waiting : how many scores wait to be handed back.
     """
 
     tables: dict[str, Digest]
     nights: dict[datetime, Digest]
     lists: dict[str, dict[str, bytes]]
     files: set[str]
-    wrong: tuple[str, ...]
+    wrong: tuple[str, ...] = ()
+    waiting: int = 0
 
 
 def state(settings: Settings) -> State:
@@ -56,7 +58,7 @@ def state(settings: Settings) -> State:
         waiting = raw.execute("SELECT count(*) FROM writebacks WHERE state = 'waiting'").fetchall()[0][0]
     wrong += [f"the list of {night} is not whole" for night in changed(lists)]
     wrong += [f"there is a list of {day}, and no ledger" for day in sorted(shown.keys() - {str(settings.timeline.day(night)) for night in scored})]
-    return State(tables, scored, shown, files, tuple(wrong + [f"{waiting} scores wait to be written back"] * bool(waiting)))
+    return State(tables, scored, shown, files, tuple(wrong), waiting)
 
 
 def _lost(raw: duckdb.DuckDBPyConnection) -> list[str]:
@@ -88,28 +90,28 @@ def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def torn(tried: State, plain: State) -> list[str]:
     """What a reader may not see however a night ended: anything but the old nights, and tonight's whole or not at all."""
-    wrong = [one for one in tried.wrong if "wait to be" not in one]
-    for night, digest in tried.nights.items():
-        if plain.nights.get(night) != digest:
-            wrong.append(f"the night of {night:%Y-%m-%d} is another one")
-    tonight = max(plain.nights)
-    wrong += [f"the night of {night:%Y-%m-%d} is gone" for night in sorted(plain.nights.keys() - tried.nights.keys()) if night != tonight]
-    for day, files in tried.lists.items():
-        if plain.lists.get(day) != files:
-            wrong.append(f"the list of {day} is another one")
-    return wrong
+    old = plain.nights.keys() - {max(plain.nights)}
+    return [
+        *tried.wrong,
+        *(f"the night of {night:%Y-%m-%d} is another one" for night, digest in tried.nights.items() if plain.nights.get(night) != digest),
+        *(f"the night of {night:%Y-%m-%d} is gone" for night in sorted(old - tried.nights.keys())),
+        *(f"the list of {day} is another one" for day, files in tried.lists.items() if plain.lists.get(day) != files),
+    ]
 
 
 def differing(tried: State, plain: State) -> list[str]:
     """What is not as it would be had nothing happened."""
-    wrong = [*tried.wrong]
-    wrong += [f"{name} holds other rows" for name in sorted(plain.tables) if plain.tables[name] != tried.tables.get(name)]
-    wrong += _compared(
-        "ledger", {str(night): digest for night, digest in tried.nights.items()}, {str(n): digest for n, digest in plain.nights.items()}
-    )
-    wrong += _compared("list", tried.lists, plain.lists)
-    wrong += [f"{name} was left behind" for name in sorted(tried.files - plain.files) if not name.startswith("copy.duckdb")]
-    return wrong + [f"{name} is missing" for name in sorted(plain.files - tried.files) if not name.startswith("warehouse.duckdb")]
+    ledgers = ({f"{night:%Y-%m-%d}": digest for night, digest in one.nights.items()} for one in (tried, plain))
+    return [
+        *tried.wrong,
+        *[f"{tried.waiting} scores wait to be handed back"] * bool(tried.waiting),
+        *(f"{name} holds other rows" for name in sorted(plain.tables) if plain.tables[name] != tried.tables.get(name)),
+        *_compared("ledger", *ledgers),
+        *_compared("list", tried.lists, plain.lists),
+        # The warehouse of one may be a file, and the other's a copy of what a server holds.
+        *(f"{name} was left behind" for name in sorted(tried.files - plain.files - {"copy.duckdb"})),
+        *(f"{name} is missing" for name in sorted(plain.files - tried.files - {"warehouse.duckdb"})),
+    ]
 
 
 def _compared(what: str, there: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:

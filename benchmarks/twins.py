@@ -46,7 +46,7 @@ class Twins:
     plain, tried : the leadscore.toml of the one that nothing befalls, and of the other.
     advance : lets an instant come for both.
     accounts : their accounts in a CRM, where they have one.
-    second : another machine of the tried one, which has a home of its own and shares its warehouse; the same where there is none.
+    second : another machine of the tried one, which has a home of its own and shares its warehouse; None: the warehouse is a file.
     mounted : whether the tried one's folder is a disk of its own.
     """
 

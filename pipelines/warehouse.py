@@ -34,6 +34,9 @@ from pipelines.views import views
 if TYPE_CHECKING:
     from pipelines.mirror import Mirror
 
+# What DuckDB says of a disk that it could not write to.
+_KEPT_OUT = re.compile("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system")
+
 
 class Warehouse:
     """The company's tables and the product's own, in one file with one writer.
@@ -357,10 +360,7 @@ def _connected(url: str) -> Any:
 
 def _is_kept_out(error: duckdb.Error) -> bool:
     """Whether the disk is full or closed to us, which says nothing against what is on it."""
-    return (
-        re.search("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system", str(error))
-        is not None
-    )
+    return _KEPT_OUT.search(str(error)) is not None
 
 
 def _not_written(url: str, error: duckdb.Error) -> Problem:
