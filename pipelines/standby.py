@@ -102,6 +102,15 @@ def _is_noted(folder: Path, told: Mapping[str, str]) -> bool:
         return False
 
 
+def altered_copy(settings: Settings) -> Path | None:
+    """The copy of the champion, if it is not what was kept."""
+    folder = _folder(settings)
+    if not (folder / _NEWEST).is_file():
+        return None
+    told = json.loads((folder / _NEWEST).read_text(encoding="utf-8"))
+    return None if seal_of(_place(folder, told)) == told["seal"] else _place(folder, told)
+
+
 def _kept(folder: Path, silence: NoAnswer) -> Champion:
     """The copy, if it is whole."""
     try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from models.registry import WAY_OUT
-from pipelines.company import Company, open_company
+from pipelines.company import Company, company_of
 from pipelines.delivery.folder import changed, nights
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.schema import LEDGER
 from pipelines.seals import altered_nights, altered_tables, misattributed_nights, unaccounted, unsealed_nights
 from pipelines.settings import Settings
+from pipelines.standby import altered_copy
+from pipelines.warehouse import Warehouse
 
 
 def verify(settings: Settings, outcome: str | None = None) -> Report:
@@ -22,13 +27,20 @@ def verify(settings: Settings, outcome: str | None = None) -> Report:
     ------
     Problem : there is nothing to verify yet, or no outcome of that name.
     """
-    with open_company(settings) as company:
+    with _read_anew(settings) as company:
         found = company.each_outcome(outcome, _outcome)
-        lost = [*unaccounted(company.warehouse.raw), *_tables(company)]
+        lost = [*unaccounted(company.warehouse.raw), *_tables(company), *_server(company), *_standby(settings, outcome)]
         extracts = int(company.warehouse.raw.execute("SELECT count(DISTINCT extracted_at) FROM extracts").fetchall()[0][0])
     facts = {**found.facts, "extracts": extracts}
     notices = (*found.notices, *lost) or ("Everything is what was written.",)
     return Report("verify", facts, (), notices, failed=found.failed or bool(lost))
+
+
+@contextmanager
+def _read_anew(settings: Settings) -> Iterator[Company]:
+    """The company as its warehouse holds it: of a server all is fetched, for what this machine has of it tells nothing of what is there now."""
+    with Warehouse.open(settings.warehouse_url) as warehouse:
+        yield company_of(settings, warehouse)
 
 
 def _outcome(company: Company) -> Report:
@@ -66,6 +78,22 @@ def _tables(company: Company) -> list[str]:
     return [
         f"The table {table} in the warehouse is not what was extracted: put back a copy of the warehouse, or run `leadscore extract`."
         for table in altered_tables(company.warehouse.raw)
+    ]
+
+
+def _server(company: Company) -> list[str]:
+    mirror = company.warehouse.mirror
+    return [
+        f"{part} on the PostgreSQL server is not what leadscore wrote there: somebody wrote past it. Put back a copy of the server."
+        for part in (mirror.altered() if mirror else [])
+    ]
+
+
+def _standby(settings: Settings, outcome: str | None) -> list[str]:
+    return [
+        f"The copy of the champion in {folder} is not what was kept, so that it would score no night: the next night whose tracking server answers "
+        "keeps another."
+        for folder in filter(None, map(altered_copy, settings.each_outcome(outcome)))
     ]
 
 

@@ -57,6 +57,8 @@ class Warehouse:
         if mirror:
             with whole(self.raw):
                 mirror.fetch()
+            # An earlier version may have made what was fetched.
+            self._complete(self.columns())
             columns = self.columns()
         self._show(columns)
 

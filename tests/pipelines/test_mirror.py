@@ -223,6 +223,36 @@ def test_a_table_that_is_no_longer_extracted_and_a_column_that_came_are_followed
         assert (other.has("accounts"), _rows(other, "owners")) == (False, [("ann", 7, 8)])
 
 
+def test_a_server_of_an_earlier_version_gets_the_columns_that_have_come_since(postgres_url: str, tmp_path: Path) -> None:
+    with _two(postgres_url, tmp_path) as (one, _), one.transaction("extracts"):
+        one.raw.execute("INSERT INTO extracts (extracted_at, table_name, clean) VALUES ('2025-03-03', 'owners', 2)")
+    with psycopg.connect(postgres_url) as server:
+        server.execute("ALTER TABLE leadscore.extracts DROP COLUMN digest")
+        server.execute("""UPDATE leadscore.stored SET digest = 'of then', columns = replace(columns, ', ["digest", "VARCHAR"]', '')""")
+    with Warehouse.open(postgres_url, tmp_path / "third.duckdb") as third:
+        assert third.raw.execute("SELECT table_name, clean, digest FROM extracts").fetchall() == [("owners", 2, None)]
+        with third.transaction("extracts"):
+            third.raw.execute("UPDATE extracts SET digest = 'known'")
+    with psycopg.connect(postgres_url) as server:
+        assert server.execute("SELECT clean, digest FROM leadscore.extracts").fetchall() == [(2, "known")]
+
+
+def test_whoever_writes_past_leadscore_on_the_server_is_told(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "one.duckdb") as one:
+        publish(one, night(*TEAM))
+        with one.transaction("notices"):
+            one.raw.execute("INSERT INTO notices VALUES ('first'), ('second')")
+    with Warehouse.open(postgres_url) as anew:
+        assert anew.mirror
+        assert anew.mirror.altered() == []
+    with psycopg.connect(postgres_url) as server:
+        server.execute("UPDATE leadscore.ledger SET probability = 0.99 WHERE rank = 1")
+        server.execute("DELETE FROM leadscore.notices WHERE sentence = 'second'")
+    with Warehouse.open(postgres_url) as anew:
+        assert anew.mirror
+        assert anew.mirror.altered() == [f"ledger default {NIGHT}", "notices"]
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(

@@ -77,6 +77,14 @@ def test_rows_that_are_not_accounted_for_are_told(own_company: MadeUp, leadscore
     assert re.search(said, out)
 
 
+def test_a_copy_of_the_champion_that_was_tampered_with_is_told(own_company: MadeUp, leadscore: Typed) -> None:
+    kept = next((own_company.folder / ".leadscore" / "standby" / "leadscore").glob("1.*"))
+    (kept / "scorer.json").write_text((kept / "scorer.json").read_text(encoding="utf-8") + " ", encoding="utf-8")
+    code, out, _ = leadscore("verify", "--config", own_company.config)
+    assert code == 1
+    assert f"- The copy of the champion in {kept} is not what was kept, so that it would score no night" in out
+
+
 def test_a_list_that_was_tampered_with_is_told_and_scoring_again_mends_it(own_company: MadeUp, leadscore: Typed) -> None:
     page = own_company.folder / ".leadscore" / "lists" / "2025-08-23" / "index.html"
     page.write_bytes(page.read_bytes().replace(b"Northwind", b"Southwind"))
