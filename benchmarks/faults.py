@@ -69,8 +69,12 @@ def full_disk(twins: Twins, now: datetime, draw: Random) -> Befallen:
 
 
 def no_larger_files(twins: Twins, now: datetime, draw: Random) -> Befallen:
-    """No file may become larger than it is allowed to: what a quota does, and the nearest to a full disk where none can be had."""
-    size = draw.choice([0, 4096, 65_536, 262_144, twins.settings.warehouse_file.stat().st_size if twins.settings.warehouse_file.exists() else 0])
+    """No file may become larger than the largest now is, or by little: the nearest to a full disk where none can be had.
+
+    No limit is smaller than what is there: within a file that it has already, a full disk lets everybody write.
+    """
+    largest = max(file.stat().st_size for file in twins.home.rglob("*") if file.is_file())
+    size = largest + draw.choice([0, 1, 16]) * 4096
     return _at_a_point(twins, now, draw, deed=partial(_limit, size=size), said=f", {size // 1024} KiB a file")
 
 

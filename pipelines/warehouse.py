@@ -224,7 +224,7 @@ class Warehouse:
         except OSError as error:
             raise Problem(f"The folder of the warehouse {url} cannot be made ({error.strerror}): check the path and its permissions.") from error
         except duckdb.Error as error:
-            if "lock" in str(error).lower():
+            if "lock on file" in str(error):
                 raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
             if _is_kept_out(error):
                 raise _not_written(url, error) from error
