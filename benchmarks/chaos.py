@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -24,12 +24,15 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+import duckdb
+
 from benchmarks.faults import FAULTS, befalling
 from benchmarks.nights import a_server
 from benchmarks.results import keep, say, tell
 from benchmarks.runs import nursery
-from benchmarks.state import differing, state, torn
+from benchmarks.state import State, differing, state, torn
 from benchmarks.twins import Twins, mount_apart, twins
+from features.problem import Problem
 from pipelines.environment import prepare
 
 NIGHTS = int(os.environ.get("CHAOS_NIGHTS", "200"))
@@ -106,11 +109,13 @@ def night(pair: Twins, now: datetime, faults: Sequence[str], draw: Random) -> di
         befallen = FAULTS[fault](pair, now, draw)
         points.append(befallen.point)
         ends.append(how(befallen.run.code, befallen.run.words))
-        broken += [*befallen.seen, *torn(state(pair.settings), plain)]
+        broken += [*befallen.seen, *_wrong(pair, plain, torn)]
     again, verified = pair.nursery.ended(pair.run(now)), pair.nursery.ended(pair.run(now, "verify"))
     broken += [f"the next run failed: {_last(again.words)}"] * (again.code not in (0, 3))
     broken += [f"verify: {verified.words.strip()}"] * (verified.code != 0)
-    broken += [*differing(state(pair.settings), plain), *_handed_back(pair)]
+    broken += [*_wrong(pair, plain, differing), *_handed_back(pair)]
+    if broken:
+        pair.mend()
     return {
         "night": str(now.date()),
         "kept in": pair.kind,
@@ -121,6 +126,14 @@ def night(pair: Twins, now: datetime, faults: Sequence[str], draw: Random) -> di
         "seconds": round(monotonic() - began, 1),
         "which": "; ".join(broken),
     }
+
+
+def _wrong(pair: Twins, plain: State, compare: Callable[[State, State], list[str]]) -> list[str]:
+    """What is wrong with what a reader finds; that they find nothing is wrong too."""
+    try:
+        return compare(state(pair.settings), plain)
+    except (duckdb.Error, Problem) as error:
+        return [f"the warehouse cannot be read: {str(error).splitlines()[0]}"]
 
 
 def _last(words: str) -> str:

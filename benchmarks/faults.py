@@ -69,8 +69,12 @@ def full_disk(twins: Twins, now: datetime, draw: Random) -> Befallen:
 
 
 def no_larger_files(twins: Twins, now: datetime, draw: Random) -> Befallen:
-    """No file may become larger than it is allowed to: what a quota does, and the nearest to a full disk where none can be had."""
-    size = draw.choice([0, 4096, 65_536, 262_144, twins.settings.warehouse_file.stat().st_size if twins.settings.warehouse_file.exists() else 0])
+    """No file may become larger than the largest now is, or by little: the nearest to a full disk where none can be had.
+
+    No limit is smaller than what is there: within a file that it has already, a full disk lets everybody write.
+    """
+    largest = max(file.stat().st_size for file in twins.home.rglob("*") if file.is_file())
+    size = largest + draw.choice([0, 1, 16]) * 4096
     return _at_a_point(twins, now, draw, deed=partial(_limit, size=size), said=f", {size // 1024} KiB a file")
 
 
@@ -98,13 +102,16 @@ def read_only(twins: Twins, now: datetime, draw: Random) -> Befallen:
 
 
 def wrong_clock(twins: Twins, now: datetime, draw: Random) -> Befallen:
-    """The clock jumps."""
-    hours = draw.choice([-20_000, -24 * 8, -24 * 2, -5, -1, 1, 5, 24 * 2, 24 * 8, 20_000])
-    return _at_a_point(twins, now, draw, deed=partial(_jump, hours=hours), said=f", {hours:+,} h")
+    """The clock is wrong from the beginning, or jumps amid a run."""
+    ahead = timedelta(hours=draw.choice([-20_000, -24 * 8, -24 * 2, -5, -1, 1, 5, 24 * 2, 24 * 8, 20_000]))
+    said = f", {ahead / timedelta(hours=1):+,.0f} h"
+    if draw.random() < 0.5:
+        return Befallen(f"before it began{said}", *_watched(twins, twins.nursery.start(twins.run(now + ahead)).ended))
+    return _at_a_point(twins, now, draw, deed=partial(_jump, ahead=ahead), said=said)
 
 
-def _jump(inside: Inside, hours: int) -> None:
-    inside.ahead = timedelta(hours=hours)
+def _jump(inside: Inside, ahead: timedelta) -> None:
+    inside.ahead = ahead
 
 
 def two_runners(twins: Twins, now: datetime, draw: Random) -> Befallen:
@@ -134,7 +141,7 @@ def _terminate(url: str) -> None:
 
 def dropped(twins: Twins, now: datetime, draw: Random) -> Befallen:
     """HubSpot drops a connection: before it answers, within the answer, or after what was asked took effect."""
-    return _in_hubspot(twins, now, draw, ["reset", "cut off", "answer lost", "down"])
+    return _in_hubspot(twins, now, draw, ["reset", "cut off", "answer lost"])
 
 
 def pages_doubled(twins: Twins, now: datetime, draw: Random) -> Befallen:

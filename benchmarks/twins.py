@@ -89,6 +89,17 @@ class Twins:
         """A run of the tried one."""
         return Run((command, "--config", str(config or self.tried)), now, self._environment(1))
 
+    def mend(self) -> None:
+        """Have the tried one be as the plain one is, where both keep their tables in a file, so that a broken night is told once."""
+        if self.second:
+            return
+        shutil.rmtree(self.home)
+        _copied(self.plain, self.tried.parent)
+        if self.accounts:
+            plain, tried = self.accounts
+            for number, scores in plain.scores().items():
+                tried.vendor.records["contacts"][number]["held"].update(scores)
+
     def _environment(self, which: int) -> dict[str, str]:
         if not self.accounts:
             return {}

@@ -125,7 +125,7 @@ class Warehouse:
         except OSError as error:
             raise Problem(f"The folder of the warehouse {url} cannot be made ({error.strerror}): check the path and its permissions.") from error
         except duckdb.Error as error:
-            if "lock" in str(error).lower():
+            if "lock on file" in str(error):
                 raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
             if _is_kept_out(error):
                 raise _not_written(url, error) from error
@@ -355,7 +355,7 @@ def _connected(url: str) -> Any:
         try:
             return ibis.duckdb.connect(url)
         except duckdb.Error as error:
-            if "lock" not in str(error).lower() or monotonic() > until:
+            if "lock on file" not in str(error) or monotonic() > until:
                 raise
         sleep(0.1)
 

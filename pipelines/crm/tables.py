@@ -118,7 +118,7 @@ class DuckDbFile:
         try:
             self.connection = duckdb.connect(str(path), read_only=True)
         except duckdb.Error as error:
-            if "lock" in str(error).lower():
+            if "lock on file" in str(error):
                 raise Unreachable(f"Another process works on {path}, the [source] location: wait until it is done, or read a copy.") from error
             raise Problem(f"[source] location is {path}, which is no DuckDB file that can be read ({_first_line(error)}): correct it.") from error
 

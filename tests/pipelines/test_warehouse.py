@@ -62,6 +62,17 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> Non
     assert file.read_text(encoding="utf-8").startswith("this is no database")
 
 
+def test_a_block_that_is_spoilt_is_a_damage_and_no_other_process(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    with Warehouse.open(str(file)):
+        pass
+    spoilt = bytearray(file.read_bytes())
+    spoilt[20_000:] = b"x" * len(spoilt[20_000:])
+    file.write_bytes(spoilt)
+    with pytest.raises(Problem, match=r"The warehouse .*warehouse\.duckdb is damaged or no DuckDB file"), Warehouse.open(str(file)):
+        pass
+
+
 def test_a_second_writer_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEADSCORE_CONNECT_SECONDS", "0.3")
     file = str(tmp_path / "warehouse.duckdb")
