@@ -42,7 +42,8 @@ def _standing(company: Company, now: datetime) -> Report:
         "nights": len(nights),
         "next night": f"{settings.timeline.night_after(now):%Y-%m-%d %H:%M} UTC",
     }
-    late = [] if nights.empty or settings.source.extracted_at else late_nights(settings.timeline, nights["as_of"].max().to_pydatetime(), now)
+    newest = warehouse.newest_night(settings.timeline.night_after(now), settings.chosen)
+    late = late_nights(settings.timeline, newest, now) if newest and not settings.source.extracted_at else []
     return Report("status", facts, rows, (*late, *_since(trail), *refused), refused=bool(late))
 
 

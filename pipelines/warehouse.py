@@ -294,9 +294,15 @@ class Warehouse:
                 [table_digest(self.raw, table), table, self.extracted_at()],
             )
 
-    def newest_night(self, outcome: str = DEFAULT) -> datetime | None:
-        """The newest night that was scored; None before the first."""
-        found: datetime | None = self.raw.execute("SELECT max(as_of) FROM ledger WHERE outcome = ?", [outcome]).fetchall()[0][0]
+    def newest_night(self, until: datetime, outcome: str = DEFAULT) -> datetime | None:
+        """The newest night up to an instant that was scored; None before the first.
+
+        Parameters
+        ----------
+        until : a night that was scored while the clock was ahead lies after it, and is nobody's list yet.
+        """
+        newest = "SELECT max(as_of) FROM ledger WHERE outcome = ? AND as_of <= ?"
+        found: datetime | None = self.raw.execute(newest, [outcome, until]).fetchall()[0][0]
         return found
 
     def read_night(self, as_of: datetime, outcome: str = DEFAULT) -> pd.DataFrame:

@@ -69,13 +69,13 @@ def hand_back(settings: Settings, warehouse: Warehouse, as_of: date | None, agai
     """One outcome's night: see `writeback`."""
     rules, chosen = settings.writeback, settings.chosen
     kind, fields = written_to(rules, chosen, settings.outcome.population, DEFAULT)
-    night = settings.timeline.night(as_of) if as_of else warehouse.newest_night(chosen)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    night = settings.timeline.night(as_of) if as_of else warehouse.newest_night(settings.timeline.night_after(now), chosen)
     ledger = pd.DataFrame() if night is None else warehouse.read_night(night, chosen)
     if night is None or ledger.empty:
         nothing = f"The night of {as_of} was not scored" if as_of else "No night was scored yet"
         raise Problem(f"{nothing}, so that there is nothing to write back: run `leadscore score` first, or name another night with --as-of.")
     updates = updates_of(ledger[ledger["listed"]] if rules.only_listed else ledger)
-    now = datetime.now(UTC).replace(tzinfo=None)
     form = json.dumps([kind, fields])
     outbox = Outbox(warehouse, chosen, night, rules.target, form, now, rules.only_changed, again, keep=not rehearsal)
     day = settings.timeline.day(night)

@@ -81,6 +81,12 @@ def test_only_the_list_is_sent_where_that_is_wanted(config: Path, vendor: HubSpo
     assert vendor.written == ["1", "2", "3", "4", "5"]
 
 
+def test_a_night_that_was_scored_while_the_clock_was_ahead_is_not_sent(config: Path, vendor: HubSpotVendor) -> None:
+    with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
+        warehouse.publish_night(datetime(2999, 1, 1, 2), _night(3, datetime(2999, 1, 1, 2)))
+    assert _handed_back(config).facts["night"] == "2025-06-01"
+
+
 def test_another_outcome_has_fields_of_its_own(config: Path, vendor: HubSpotVendor) -> None:
     with Warehouse.open(read_settings(config).warehouse_url) as warehouse:
         warehouse.publish_night(NIGHT, _night(2), outcome="renewal")
