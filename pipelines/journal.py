@@ -47,15 +47,19 @@ def begun(flow: Any, run: Any, state: Any) -> None:
     except Problem:
         # The flow itself says so; there is no home yet to keep a journal in.
         return
-    night = settings.timeline.night(datetime.fromisoformat(str(day)).date()).isoformat() if day else None
+    around = _under_way[-1].said["as_of"] if _under_way else None
+    night = settings.timeline.night(datetime.fromisoformat(str(day)).date()).isoformat() if day else around
     _under_way.append(_Run(settings.home_folder / "journal", {"run": str(run.id), "flow": flow.name, "as_of": night, "outcome": None}))
     tell("run begun", parameters={name: str(value) for name, value in run.parameters.items() if value})
 
 
 def ended(flow: Any, run: Any, state: Any) -> None:
     """A hook of every flow: a run has ended, however."""
-    if not _under_way or _under_way[-1].said["run"] != str(run.id):
+    known = [one.said["run"] for one in _under_way]
+    if str(run.id) not in known:
         return
+    # Whatever was within it is over too, although nobody said so.
+    del _under_way[known.index(str(run.id)) + 1 :]
     report = state.result(raise_on_failure=False) if state.is_completed() else None
     told = report.to_dict() if isinstance(report, Report) else {"because": masked(str(state.message or ""))}
     # Whose leads they are stands in the lists; a journal is read by whoever runs the machine.

@@ -29,6 +29,7 @@ from pipelines.warehouse import Warehouse
 _CODE = ("features", "models", "pipelines")
 # Where things lie makes no score; what lies there is told by the digests of tables, model and run.
 _PLACES: Any = {"folder": True, "chosen": True, "home": True, "warehouse": True, "tracking": True, "source": {"location"}}
+_TOLD = ("rows", "quarantined", "digest")
 _LEARNED = {"learned from": "dataset_digest", "learned by code": "code_version", "learned by configuration": "configuration_digest"}
 
 
@@ -134,7 +135,7 @@ def tell_lineage(settings: Settings, lead: str, day: date | None = None) -> Repo
         "complete until": f"{kept['extracted_at']:%Y-%m-%d %H:%M}",
     }
     notices = () if model else ("The model that gave this score, or its run, is no longer kept in the registry.",)
-    return Report("lineage", facts, tuple({"table": name, **table} for name, table in tables.items()), notices)
+    return Report("lineage", facts, tuple({"table": name, **{key: table[key] for key in _TOLD}} for name, table in tables.items()), notices)
 
 
 def _score(company: Company, lead: str, day: date | None) -> Any:

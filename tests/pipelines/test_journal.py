@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,3 +100,19 @@ def test_outside_of_a_run_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     journal.tell("counted")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_run_within_another_is_about_the_same_night_and_over_with_it(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_under_way", [])
+
+    def run(name: str, **parameters: object) -> Any:
+        return SimpleNamespace(id=name, parameters={"config": str(own_company.config), **parameters})
+
+    flow, done = SimpleNamespace(name="score"), SimpleNamespace(name="Failed", message="no", is_completed=lambda: False)
+    journal.begun(flow, run("outer", as_of=date(2025, 3, 3)), None)
+    journal.begun(flow, run("inner"), None)
+    assert [one.said["as_of"] for one in journal._under_way] == ["2025-03-03T02:00:00"] * 2
+    journal.ended(flow, run("outer"), done)
+    assert journal._under_way == []
+    last = _events(own_company.config)[-1]
+    assert (last["run"], last["event"], last["because"]) == ("outer", "run failed", "no")
