@@ -37,7 +37,7 @@ def extract(config: Path = Path("leadscore.toml"), resume: bool = False) -> Repo
     """
     settings = read_settings(config)
     inputs = source_inputs(settings, datetime.now(UTC).replace(tzinfo=None))
-    return once(partial(Warehouse.of, settings), "extract", inputs, partial(bring_in, settings), lambda warehouse: resume and is_over(warehouse))
+    return once(partial(Warehouse.of, settings), "extract", inputs, partial(bring_in, settings), is_over if resume else None)
 
 
 def bring_in(settings: Settings) -> Report:

@@ -43,7 +43,9 @@ def review(config: Path = Path("leadscore.toml"), outcome: str | None = None, re
 def review_outcome(company: Company, resume: bool = False) -> Report:
     """One outcome's review: see `review`."""
     work = partial(review_nights, company)
-    return once(lambda: nullcontext(company.warehouse), "review", review_inputs(company), work, lambda _: resume, company.settings.chosen)
+    return once(
+        lambda: nullcontext(company.warehouse), "review", review_inputs(company), work, (lambda _: True) if resume else None, company.settings.chosen
+    )
 
 
 def review_nights(company: Company) -> Report:

@@ -80,10 +80,7 @@ def score_outcome(company: Company, night: datetime, then: bool, newest: bool, s
     champion = fetch_champion(company, night if then else None, newest)
     inputs = night_inputs(company, champion, night, newest, stale)
     work = partial(score_night, company, champion, night, newest, stale)
-
-    def stands(_: object) -> bool:
-        return resume and is_published(company, night)
-
+    stands = (lambda _: is_published(company, night)) if resume else None
     return once(lambda: nullcontext(company.warehouse), "score", inputs, work, stands, company.settings.chosen)
 
 

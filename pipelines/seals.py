@@ -42,12 +42,10 @@ def table_digest(raw: duckdb.DuckDBPyConnection, table: str) -> str:
     return sha256(f"{sorted(kinds)} {rows} {mixed}".encode()).hexdigest()[:16]
 
 
-def altered_tables(raw: duckdb.DuckDBPyConnection) -> list[str]:
-    """The tables of the last extract that are not what was extracted; one that an earlier release extracted says nothing of itself."""
-    said = raw.execute(
-        "SELECT table_name, digest FROM extracts WHERE digest IS NOT NULL"
-        " AND extracted_at = (SELECT arg_max(extracted_at, rowid) FROM extracts) ORDER BY ALL"
-    ).fetchall()
+def altered_tables(raw: duckdb.DuckDBPyConnection, extracted_at: datetime | None) -> list[str]:
+    """The tables of an extract, the last one, that are not what was extracted; one that an earlier release extracted says nothing of itself."""
+    query = "SELECT table_name, digest FROM extracts WHERE digest IS NOT NULL AND extracted_at = ? ORDER BY ALL"
+    said = raw.execute(query, [extracted_at]).fetchall()
     return [table for table, digest in said if table_digest(raw, table) != digest]
 
 

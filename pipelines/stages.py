@@ -26,7 +26,9 @@ from pipelines.warehouse import Warehouse
 Opened = Callable[[], AbstractContextManager[Warehouse]]
 
 
-def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], stands: Callable[[Warehouse], bool], outcome: str = DEFAULT) -> Report:
+def once(
+    opened: Opened, stage: str, inputs: str, work: Callable[[], Report], stands: Callable[[Warehouse], bool] | None, outcome: str = DEFAULT
+) -> Report:
     """Do a stage, unless it was finished from the same inputs and may stand; what it says, or said then.
 
     To the business: a night that was killed, or a run that comes a second time, costs only what is missing.
@@ -35,9 +37,9 @@ def once(opened: Opened, stage: str, inputs: str, work: Callable[[], Report], st
     ----------
     opened : how to come at the warehouse: a stage may want to open it itself.
     inputs : a digest of everything that it is made from; "": nobody can tell, so that it is always done.
-    stands : whether what was finished may stand.
+    stands : whether what was finished may stand; None: it is done again, and nobody has to look.
     """
-    if inputs:
+    if inputs and stands:
         with opened() as warehouse:
             said = _finished(warehouse, stage, inputs, outcome) if stands(warehouse) else None
         if said is not None:

@@ -77,7 +77,7 @@ def _nights(company: Company) -> list[str]:
 def _tables(company: Company) -> list[str]:
     return [
         f"The table {table} in the warehouse is not what was extracted: put back a copy of the warehouse, or run `leadscore extract`."
-        for table in altered_tables(company.warehouse.raw)
+        for table in altered_tables(company.warehouse.raw, company.warehouse.extracted_at())
     ]
 
 
