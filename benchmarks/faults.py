@@ -101,6 +101,26 @@ def read_only(twins: Twins, now: datetime, draw: Random) -> Befallen:
                 folder.chmod(0o700)
 
 
+def damaged(twins: Twins, now: datetime, draw: Random) -> Befallen:
+    """The file of the warehouse, or what was fetched of a server's, is overwritten, cut short or gone before the run begins."""
+    file = twins.settings.warehouse_file
+    how = draw.choice(["overwritten", "cut short", "gone"])
+    if how == "gone":
+        file.unlink(missing_ok=True)
+    elif file.exists():
+        os.truncate(file, draw.choice([file.stat().st_size, 100, 5000, 20_000]) if how == "cut short" else file.stat().st_size)
+        with file.open("r+b") as blocks:
+            blocks.seek(draw.choice([0, 4096, 8192, 12_288]))
+            blocks.write(draw.randbytes(64))
+    ended, seen = _watched(twins, twins.nursery.start(twins.run(now)).ended)
+    if not twins.second and "putting back its backup" not in ended.words:
+        seen.append("nobody was told that a backup was put back")
+    # Somebody has read it.
+    for part in file.parent.glob(f"{file.name}.damaged*"):
+        part.unlink()
+    return Befallen(f"{file.name} {how}", ended, seen)
+
+
 def wrong_clock(twins: Twins, now: datetime, draw: Random) -> Befallen:
     """The clock is wrong from the beginning, or jumps amid a run."""
     ahead = timedelta(hours=draw.choice([-20_000, -24 * 8, -24 * 2, -5, -1, 1, 5, 24 * 2, 24 * 8, 20_000]))
@@ -171,6 +191,7 @@ FAULTS: dict[str, Fault] = {
     "full disk": full_disk,
     "no larger files": no_larger_files,
     "read-only folder": read_only,
+    "damaged file": damaged,
     "clock jump": wrong_clock,
     "two runners": two_runners,
     "server hangs up": terminated,

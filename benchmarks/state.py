@@ -110,7 +110,7 @@ def differing(tried: State, plain: State) -> list[str]:
         *_compared("list", tried.lists, plain.lists),
         # The warehouse of one may be a file, and the other's a copy of what a server holds.
         *(f"{name} was left behind" for name in sorted(tried.files - plain.files - {"copy.duckdb"})),
-        *(f"{name} is missing" for name in sorted(plain.files - tried.files - {"warehouse.duckdb"})),
+        *(f"{name} is missing" for name in sorted(plain.files - tried.files - {"warehouse.duckdb", "warehouse.duckdb.backup"})),
     ]
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from features.personal import identifying
 from features.problem import Problem
+from pipelines.backup import drop, keep
 from pipelines.company import Company, company_of
 from pipelines.crm.mapping import literal, quoted
 from pipelines.delivery.folder import withdraw_folder
@@ -29,7 +30,7 @@ from pipelines.erased import Erased
 from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
-from pipelines.settings import Settings
+from pipelines.settings import Settings, on_a_server
 from pipelines.tonight import tonight
 from pipelines.warehouse import Warehouse
 
@@ -79,7 +80,7 @@ def erase(settings: Settings, lead: str, now: datetime) -> Report:
                 gone = forget(settings, warehouse, ids, ASKED, now)
     if not ids and not erased:
         raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
-    rewrite(settings.warehouse_file)
+    rewrite(settings)
     if not ids:
         raise Problem(f"Lead {lead} was erased before: nothing of it is left here, and extracts pass over its rows.")
     facts = {"rows": sum(gone.rows.values()), "lists written anew": gone.nights, "predictions of past runs": gone.predictions}
@@ -157,20 +158,20 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
     return gone
 
 
-def rewrite(file: Path) -> None:
-    """Write a DuckDB file anew, so that no byte of what was deleted stays in it; whoever reads it sees the old file or the new one.
+def rewrite(settings: Settings) -> None:
+    """Write the file of the warehouse anew, so that no byte of what was deleted stays in it; whoever reads it sees the old file or the new one.
 
-    Copies that were kept beside it when its tables were brought forward still hold everybody, and go.
+    The copies beside it still hold everybody: they go first, and a new backup is kept.
 
     Raises
     ------
     Problem : there is no room for both.
     """
+    file = settings.warehouse_file
     fresh = file.with_name(f"{file.name}.fresh")
     if not file.is_file():
         return
-    for older in file.parent.glob(f"{file.name}.before-version-*"):
-        older.unlink()
+    drop(file)
     fresh.unlink(missing_ok=True)
     try:
         with step("Writing the warehouse anew"), duckdb.connect() as both:
@@ -185,6 +186,9 @@ def rewrite(file: Path) -> None:
         ) from error
     fresh.chmod(0o600)
     os.replace(fresh, file)
+    if not on_a_server(settings.warehouse_url):
+        with duckdb.connect(str(file)) as raw:
+            keep(raw, file)
 
 
 def _count(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:

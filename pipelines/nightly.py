@@ -11,6 +11,7 @@ from prefect.runtime import flow_run
 
 from features.problem import Problem
 from features.timeline import Timeline
+from pipelines.backup import losses
 from pipelines.extract import extract
 from pipelines.journal import HOOKS
 from pipelines.report import Report
@@ -49,7 +50,7 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
     kept = keep_to_time(read_settings(config), datetime.now(UTC).replace(tzinfo=None))
     scored = score(config, as_of, outcome, due=meant(timeline, scheduled), resume=True)
     reviewed = review(config, outcome, resume=True)
-    written = hand_back(config, outcome)
+    written, lost = hand_back(config, outcome), losses(read_settings(config).warehouse_file)
     return Report(
         "nightly",
         {
@@ -61,8 +62,8 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
         },
         scored.rows,
         # Each once: what a source without dates must say, every flow says.
-        tuple(dict.fromkeys((*doubt(timeline, scheduled), *extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
-        refused=extracted.refused or scored.refused or written.refused or written.failed,
+        tuple(dict.fromkeys((*doubt(timeline, scheduled), *lost, *extracted.notices, *scored.notices, *reviewed.notices, *written.notices))),
+        refused=bool(lost) or extracted.refused or scored.refused or written.refused or written.failed,
     )
 
 

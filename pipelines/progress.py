@@ -44,6 +44,14 @@ def step(what: str) -> Iterator[Tell]:
     wait("Getting ready for the next step")
 
 
+def say(sentence: str) -> None:
+    """Tell whoever watches, and the journal, what has to be minded of the machine and is no fact of the run."""
+    settle()
+    if not journal.for_machines():
+        print(f"  {sentence}", file=sys.stderr, flush=True)
+    journal.tell("told", what=sentence)
+
+
 def wait(what: str) -> None:
     """Show on a terminal that something is under way until the next step begins: a program being loaded, a server being started."""
     settle()

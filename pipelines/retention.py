@@ -52,7 +52,7 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
                     forget(settings, warehouse, ids, EXPIRED, now)
                 facts["leads erased"] = len(ids)
     if any(facts.values()):
-        rewrite(settings.warehouse_file)
+        rewrite(settings)
     return Report("retention", {name: count for name, count in facts.items() if count})
 
 

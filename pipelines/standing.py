@@ -7,6 +7,7 @@ from functools import partial
 
 from features.timeline import Timeline
 from models.trail import Entry
+from pipelines.backup import losses
 from pipelines.company import Company, open_company
 from pipelines.registry import registry_of
 from pipelines.report import Report
@@ -44,7 +45,8 @@ def _standing(company: Company, now: datetime) -> Report:
     }
     newest = warehouse.newest_night(settings.timeline.night_after(now), settings.chosen)
     late = late_nights(settings.timeline, newest, now) if newest and not settings.source.extracted_at else []
-    return Report("status", facts, rows, (*late, *_since(trail), *refused), refused=bool(late))
+    lost = losses(settings.warehouse_file)
+    return Report("status", facts, rows, (*lost, *late, *_since(trail), *refused), refused=bool(late or lost))
 
 
 def late_nights(timeline: Timeline, last: datetime, now: datetime) -> list[str]:

@@ -47,7 +47,7 @@ def _outcome(company: Company) -> Report:
     """One outcome's models, nights and lists."""
     settings, raw = company.settings, company.warehouse.raw
     models, shown = registry_of(settings).seals(), nights(settings.lists_folder)
-    wrong = [*_models(models), *_nights(company), *_lists(settings)]
+    wrong = [*_models(models), *_nights(company), *_lists(company)]
     untold = sum(state == "unsealed" for state in models.values()), unsealed_nights(raw, settings.chosen)
     notices = [f"An earlier release wrote {untold[0]:,} models and {untold[1]:,} nights without a seal: of these nobody can tell."] * any(untold)
     scored = int(company.warehouse.ledger(settings.chosen).as_of.nunique().execute())
@@ -97,9 +97,15 @@ def _standby(settings: Settings, outcome: str | None) -> list[str]:
     ]
 
 
-def _lists(settings: Settings) -> list[str]:
+def _lists(company: Company) -> list[str]:
+    settings = company.settings
+    days = {str(settings.timeline.day(night)) for night in company.warehouse.ledger(settings.chosen).as_of.execute().unique()}
     return [
         f"The list in {settings.lists_folder / night} is not what was published: a file in it was changed, added or taken away. "
         f"`leadscore score --as-of {night}` writes it again."
         for night in changed(settings.lists_folder)
+    ] + [
+        f"The list in {shown} has no scores in the ledger: put back a copy of the warehouse, or run `leadscore score --as-of {shown.name}`."
+        for shown in nights(settings.lists_folder)
+        if shown.name not in days
     ]

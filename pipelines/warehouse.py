@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,20 +19,17 @@ from features.crm import Crm
 from features.personal import may_be_told
 from features.plan import Attribute
 from features.problem import Problem
-from models.deadline import bound
+from pipelines.backup import keep
 from pipelines.catalog import whole
-from pipelines.environment import collect_seldom, keep_private
 from pipelines.migrations import migrate
 from pipelines.schema import KEPT, LEDGER
 from pipelines.seals import sealed, table_digest
 from pipelines.settings import DEFAULT, Settings, on_a_server
+from pipelines.storage import MEMORY, let_go, opened
 from pipelines.views import views
 
 if TYPE_CHECKING:
     from pipelines.mirror import Mirror
-
-# What DuckDB says of a disk that it could not write to.
-_KEPT_OUT = re.compile("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system")
 
 
 class Warehouse:
@@ -49,6 +43,7 @@ class Warehouse:
         self.raw: duckdb.DuckDBPyConnection = connection.con
         # What was computed once for a whole flow: let go of earlier, it would be dropped by whichever thread collects garbage, amid another query.
         self.kept: list[Crm] = []
+        self.changed = False
         migrate(self.raw, file)
         for name in KEPT:
             self._make(name)
@@ -101,53 +96,19 @@ class Warehouse:
         Problem : another process has it open, it is no DuckDB file, or the server cannot be reached.
         """
         if not on_a_server(url):
-            with cls._opened(url) as connection:
-                yield cls(connection, file=Path(url))
+            with opened(url) as connection:
+                warehouse = cls(connection, file=Path(url))
+                yield warehouse
+                if warehouse.changed:
+                    keep(warehouse.raw, Path(url))
             return
-        with cls._opened(str(copy) if copy else ":memory:") as connection, closing(_mirror(url, connection.con)) as mirror:
+        with opened(str(copy or MEMORY), let_go) as connection, closing(_mirror(url, connection.con)) as mirror:
             yield cls(connection, mirror)
 
     @classmethod
     def of(cls, settings: Settings) -> AbstractContextManager[Warehouse]:
         """The warehouse that a company's settings name, see `open`."""
         return cls.open(settings.warehouse_url, settings.copy_file)
-
-    @staticmethod
-    @contextmanager
-    def _opened(url: str) -> Iterator[Any]:
-        """A DuckDB file, closed whatever happens."""
-        # Every flow opens the warehouse first, whoever runs it; what DuckDB, MLflow and Prefect write from then on is private too.
-        keep_private()
-        collect_seldom()
-        try:
-            Path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = _connected(url)
-        except OSError as error:
-            raise Problem(f"The folder of the warehouse {url} cannot be made ({error.strerror}): check the path and its permissions.") from error
-        except duckdb.Error as error:
-            if "lock on file" in str(error):
-                raise Problem(f"Another process works on the warehouse {url}: wait until it is done and run again.") from error
-            if _is_kept_out(error):
-                raise _not_written(url, error) from error
-            if Path(url).is_file() and os.access(url, os.R_OK | os.W_OK):
-                raise Problem(
-                    f"The warehouse {url} is damaged or no DuckDB file ({str(error).splitlines()[0]}): put back a copy of it, or move it away "
-                    "and run `leadscore extract`; the scores of past nights are lost with it."
-                ) from error
-            raise Problem(f"The warehouse {url} cannot be opened ({str(error).splitlines()[0]}): check the path and its permissions.") from error
-        if url != ":memory:":
-            Path(url).chmod(0o600)
-        try:
-            yield connection
-        except duckdb.Error as error:
-            if not _is_kept_out(error):
-                raise
-            raise _not_written(url, error) from error
-        finally:
-            # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
-            for name in list(connection._cache_name_to_entry):
-                connection._finalize_cached_table(name)
-            connection.disconnect()
 
     @contextmanager
     def transaction(self, *tables: str) -> Iterator[None]:
@@ -157,12 +118,14 @@ class Warehouse:
         ----------
         tables : those that may be changed; none are named: any.
         """
+        self.changed = True
         with whole(self.raw), self.mirror.transaction(tables or (*SCHEMAS, *KEPT)) if self.mirror else nullcontext():
             yield
 
     @contextmanager
     def amendment(self, table: str, as_of: datetime, outcome: str, leads: Sequence[str]) -> Iterator[None]:
         """The same where only rows of some leads of one outcome's night may be changed: a server is sent these, however many others there are."""
+        self.changed = True
         with whole(self.raw), self.mirror.amendment(table, f"{outcome} {as_of}", leads) if self.mirror else nullcontext():
             yield
 
@@ -352,30 +315,6 @@ class Warehouse:
             " ORDER BY lead_id, as_of",
             [outcome, until, nights],
         ).df()
-
-
-def _connected(url: str) -> Any:
-    """A DuckDB file as soon as nobody else has it open: whoever only looks, such as `leadscore status`, lets go of it in a moment."""
-    until = monotonic() + bound("connect")
-    while True:
-        try:
-            return ibis.duckdb.connect(url)
-        except duckdb.Error as error:
-            if "lock on file" not in str(error) or monotonic() > until:
-                raise
-        sleep(0.1)
-
-
-def _is_kept_out(error: duckdb.Error) -> bool:
-    """Whether the disk is full or closed to us, which says nothing against what is on it."""
-    return _KEPT_OUT.search(str(error)) is not None
-
-
-def _not_written(url: str, error: duckdb.Error) -> Problem:
-    return Problem(
-        f"The warehouse {url} could not be written ({str(error).splitlines()[0]}): free the disk or correct its permissions, and run again; "
-        "nothing is half-written."
-    )
 
 
 def _mirror(url: str, raw: duckdb.DuckDBPyConnection) -> Mirror:

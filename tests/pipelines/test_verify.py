@@ -100,6 +100,15 @@ def test_a_list_that_was_tampered_with_is_told_and_scoring_again_mends_it(own_co
     assert leadscore("verify", "--config", own_company.config)[0] == 0
 
 
+def test_a_list_without_scores_in_the_ledger_is_told(own_company: MadeUp, leadscore: Typed) -> None:
+    _warehouse(own_company, *(f"DELETE FROM {table} WHERE as_of = TIMESTAMP '2025-08-23 02:00'" for table in ("ledger", "nights", "lineage")))
+    code, out, _ = leadscore("verify", "--config", own_company.config)
+    assert code == 1
+    shown = own_company.folder / ".leadscore" / "lists" / "2025-08-23"
+    way = "put back a copy of the warehouse, or run `leadscore score --as-of 2025-08-23`."
+    assert f"- The list in {shown} has no scores in the ledger: {way}\n" in out
+
+
 def test_a_champion_that_was_tampered_with_is_told_and_scores_nobody(own_company: MadeUp, leadscore: Typed) -> None:
     registry = Registry(read_settings(own_company.config).tracking_uri)
     scorer = registry.champion().scorer
