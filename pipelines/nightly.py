@@ -17,13 +17,10 @@ from pipelines.journal import HOOKS
 from pipelines.report import Report
 from pipelines.retention import keep_to_time
 from pipelines.review import review
-from pipelines.schedule import disagreement, meant
+from pipelines.schedule import disagreement, meant, see_worth_another_try
 from pipelines.score import score
 from pipelines.settings import read_settings
 from pipelines.writeback import writeback
-
-# A run that was killed is begun again, see automations.yaml; one that is killed each time would be without end.
-_TRIES = 3
 
 
 @flow(name="nightly", **HOOKS)
@@ -42,8 +39,7 @@ def nightly(config: Path = Path("leadscore.toml"), outcome: str | None = None, a
     ------
     Problem : a step failed, or this run was begun several times and died each time.
     """
-    if (begun := flow_run.run_count or 1) > _TRIES:
-        raise Problem(f"This night was begun {begun - 1} times and died each time: see why (memory, disk), and run `leadscore nightly`.")
+    see_worth_another_try(flow_run.run_count or 1, "nightly")
     timeline, scheduled = read_settings(config).timeline, flow_run.scheduled_start_time.astimezone(UTC).replace(tzinfo=None)
     extracted = extract(config, resume=True)
     # Before anything is scored: who is kept no longer is on no list of tonight.

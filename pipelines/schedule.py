@@ -8,14 +8,32 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from features.problem import Problem
 from features.timeline import Timeline
 from pipelines.settings import Settings
 
 ENTRYPOINT = "pipelines.nightly.nightly"
+_TRIES = 3
 _CURE = (
     "one of them is wrong. Correct it in prefect.yaml (cron, timezone) and run `prefect deploy --all`, or in leadscore.toml "
     "([list] hour, [company] time_zone)."
 )
+
+
+def see_worth_another_try(begun: int, command: str) -> None:
+    """See that a run that was killed, and is begun anew by automations.yaml, is not so without end.
+
+    Parameters
+    ----------
+    begun : how often it was begun, this time included.
+    command : what a person types instead.
+
+    Raises
+    ------
+    Problem : it died three times.
+    """
+    if begun > _TRIES:
+        raise Problem(f"This run was begun {begun - 1} times and died each time: see why (memory, disk), and run `leadscore {command}`.")
 
 
 def meant(timeline: Timeline, scheduled: datetime) -> date:

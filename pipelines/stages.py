@@ -19,6 +19,7 @@ from pipelines.crm.contents import contents_digest
 from pipelines.decisions import held
 from pipelines.delivery.folder import is_whole
 from pipelines.lineage import code_version, configuration_digest, lineage_of, tables_of
+from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import DEFAULT, Settings
 from pipelines.warehouse import Warehouse
@@ -91,13 +92,23 @@ def is_published(company: Company, night: datetime) -> bool:
 
 def review_inputs(company: Company) -> str:
     """What a review is made from."""
-    return mixed(
-        json.dumps(tables_of(company.warehouse)),
-        str(company.extracted_at),
-        configuration_digest(company.settings),
-        code_version(),
-        company.warehouse.seals(datetime.max, company.settings.chosen),
-    )
+    return mixed(*_made_of(company), company.warehouse.seals(datetime.max, company.settings.chosen))
+
+
+def training_inputs(company: Company, past: bool) -> str:
+    """What a training is made from: the champion that it is measured against, too, where people chose another than the gate did.
+
+    Parameters
+    ----------
+    past : whether it learns as of a past night.
+    """
+    overruled = [entry.to_text() for entry in registry_of(company.settings).trail() if entry.act != "gate"]
+    return mixed(*_made_of(company), str(past), *overruled)
+
+
+def _made_of(company: Company) -> tuple[str, ...]:
+    """Tables, until when they are complete, configuration and code."""
+    return json.dumps(tables_of(company.warehouse)), str(company.extracted_at), configuration_digest(company.settings), code_version()
 
 
 def mixed(*parts: str) -> str:

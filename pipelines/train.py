@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -15,6 +16,7 @@ import pandas as pd
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from features import examples, leakage
 from features.labels import customers, ripe
@@ -43,13 +45,15 @@ from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.rival import rival
+from pipelines.schedule import see_worth_another_try
 from pipelines.segment import segment_of
 from pipelines.settings import read_settings
+from pipelines.stages import once, training_inputs
 from pipelines.study import Groups, Study
 
 
 @flow(name="train", **HOOKS)
-def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None) -> Report:
+def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outcome: str | None = None, resume: bool = False) -> Report:
     """Register a model learned from every ripe night, and make it champion if there is none or it is better.
 
     Parameters
@@ -57,18 +61,26 @@ def train(config: Path = Path("leadscore.toml"), as_of: date | None = None, outc
     config : the company's leadscore.toml.
     as_of : learn as if this were tonight, with nothing known later; default: everything extracted.
     outcome : the name of one outcome; default: every one, in turn.
+    resume : what was learned from the very same inputs is not learned again.
 
     Raises
     ------
-    Problem : no ripe night, one class only, or a feature that changes when the future is cut off.
+    Problem : no ripe night, one class only, a feature that changes when the future is cut off, or this run died several times.
     """
+    see_worth_another_try(flow_run.run_count or 1, "train")
     settings = read_settings(config)
     with open_company(settings) as today:
-        return today.as_of(as_of).each_outcome(outcome, partial(train_outcome, past=as_of is not None))
+        return today.as_of(as_of).each_outcome(outcome, partial(train_outcome, past=as_of is not None, resume=resume))
 
 
-def train_outcome(company: Company, past: bool) -> Report:
-    """One outcome's training: see `train`."""
+def train_outcome(company: Company, past: bool, resume: bool) -> Report:
+    """One outcome's training, unless it is finished and may stand: see `train`."""
+    work, stands = partial(learn_from_the_past, company, past), (lambda _: True) if resume else None
+    return once(lambda: nullcontext(company.warehouse), "train", training_inputs(company, past), work, stands, company.settings.chosen)
+
+
+def learn_from_the_past(company: Company, past: bool) -> Report:
+    """One outcome's training, from past nights to a champion or a challenger."""
     study = build_examples(company)
     audit_truncation(company, study)
     study = screen_fields(company, study)

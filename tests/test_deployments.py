@@ -47,7 +47,7 @@ def test_the_night_runs_every_night_and_training_every_sunday() -> None:
         assert CronSchedule(cron=cron, timezone="UTC").cron == cron
 
 
-def test_every_deployed_run_that_falls_silent_is_ended_and_a_night_begins_again() -> None:
+def test_every_deployed_run_that_falls_silent_is_ended_and_what_a_schedule_began_begins_again() -> None:
     heard = dict[str, tuple[Any, str, int]]()
     for one in yaml.safe_load((ROOT / "automations.yaml").read_text(encoding="utf-8"))["automations"]:
         assert isinstance(AutomationCore.model_validate(one).trigger, EventTrigger)
@@ -56,8 +56,9 @@ def test_every_deployed_run_that_falls_silent_is_ended_and_a_night_begins_again(
         assert flows["prefect.resource.role"] == "flow"
         heard[one["name"]] = (flows["prefect.resource.name"], one["actions"][0]["state"], one["trigger"]["within"])
     assert heard == {
-        "leadscore-silent-night-begins-again": ("nightly", "SCHEDULED", 120),
-        "leadscore-crashed-night-begins-again": ("nightly", "SCHEDULED", 60),
-        "leadscore-silent-run-has-crashed": (["train", "extract", "score", "review"], "CRASHED", 120),
+        "leadscore-silent-run-begins-again": (["nightly", "train"], "SCHEDULED", 120),
+        "leadscore-crashed-run-begins-again": (["nightly", "train"], "SCHEDULED", 60),
+        "leadscore-silent-run-has-crashed": (["extract", "score", "review"], "CRASHED", 120),
     }
-    assert {"nightly", *heard["leadscore-silent-run-has-crashed"][0]} == {one["name"] for one in DEPLOYMENTS}
+    assert {flow for flows, _, _ in heard.values() for flow in flows} == {one["name"] for one in DEPLOYMENTS}
+    assert {one["name"] for one in DEPLOYMENTS if "schedules" in one} == set(heard["leadscore-silent-run-begins-again"][0])

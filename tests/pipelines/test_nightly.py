@@ -61,7 +61,7 @@ def test_a_night_after_the_last_thing_that_the_source_knows_of_is_the_newest_it_
 
 def test_a_night_that_was_killed_three_times_is_not_begun_for_ever(untouched: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> None:
     _begin(monkeypatch, datetime(2025, 8, 23, 2), run_count=4)
-    with pytest.raises(Problem, match=r"^This night was begun 3 times and died each time: see why \(memory, disk\), and run `leadscore nightly`\.$"):
+    with pytest.raises(Problem, match=r"^This run was begun 3 times and died each time: see why \(memory, disk\), and run `leadscore nightly`\.$"):
         nightly(untouched)
 
 

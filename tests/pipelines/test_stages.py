@@ -15,6 +15,8 @@ import pytest
 from conftest import MadeUp
 from scored import scored
 
+from models.registry import Registry
+from models.run import Training
 from pipelines.company import open_company
 from pipelines.decisions import remember
 from pipelines.nightly import nightly
@@ -22,6 +24,7 @@ from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
 from pipelines.stages import is_over, is_published, mixed, night_inputs, once, source_inputs
+from pipelines.train import train
 from pipelines.warehouse import Warehouse
 
 pytestmark = pytest.mark.xdist_group("company")
@@ -32,7 +35,7 @@ STANDS = "The stage {} was finished before from the same inputs, and stands."
 def finished(company: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     """The small company after a whole night. Read only."""
     folder = shutil.copytree(company.folder, tmp_path_factory.mktemp("night") / "own", symlinks=True)
-    return MadeUp(folder, {"nightly": nightly(folder / "leadscore.toml")})
+    return MadeUp(folder, {**company.reports, "nightly": nightly(folder / "leadscore.toml")})
 
 
 @pytest.fixture
@@ -71,6 +74,27 @@ def test_a_night_that_was_killed_while_scoring_does_not_extract_again(own: MadeU
     before = len(list(_events(own)))
     assert _done_again(own) == ["score"]
     assert "Extracting the company's tables" not in list(_events(own))[before:]
+
+
+def test_a_training_that_was_finished_stands_until_its_inputs_are_others(own: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = registry_of(read_settings(own.config)).champion().version
+    again = train(own.config, resume=True)
+    assert again.facts == own.reports["train"].facts
+    assert STANDS.format("train") in again.notices
+    assert registry_of(read_settings(own.config)).champion().version == champion
+    monkeypatch.setattr("pipelines.train.build_examples", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(own.config)
+    registry = registry_of(read_settings(own.config))
+    registry.promote(registry.log(_training(registry)), "by hand", datetime(2025, 8, 24))
+    with pytest.raises(KeyboardInterrupt):
+        train(own.config, resume=True)
+
+
+def _training(registry: Registry) -> Training:
+    """The champion's own model once more, as another version."""
+    scorer = registry.champion().scorer
+    return Training("again", {}, {}, {}, scorer, pd.DataFrame([scorer.usual])[[feature.name for feature in scorer.features]])
 
 
 def _killed(*_: object, **__: object) -> None:
