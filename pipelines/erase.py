@@ -131,7 +131,7 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
     ids : of the leads.
     because : why; never who.
     """
-    gone, columns = Gone(), warehouse.columns()
+    gone, columns, learned = Gone(), warehouse.columns(), _each_outcome(settings, warehouse)
     accounts = _accounts(warehouse, columns, ids)
     nights = _nights(warehouse, [*ids, *accounts])
     said = _said(warehouse, ids, columns)
@@ -153,7 +153,7 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
         warehouse.raw.execute("INSERT INTO erasures VALUES (?, ?, ?, ?)", [now, because, table, rows])
     gone.nights = _rewrite_nights(settings, warehouse, nights)
     with step("Taking them out of past runs"):
-        gone.predictions = sum(registry_of(one).forget([*ids, *alone]) for one in settings.each_outcome())
+        gone.predictions = sum(registry_of(one).forget([*ids, *alone]) for one in learned)
     _drop_traceback(settings, said)
     return gone
 
@@ -230,6 +230,13 @@ def _unquote(warehouse: Warehouse, said: list[str]) -> int:
             [text],
         ).fetchall()[0][0]
     return hidden
+
+
+def _each_outcome(settings: Settings, warehouse: Warehouse) -> list[Settings]:
+    """The settings as each outcome sees them of which anything was ever learned or scored, whether or not it is still configured."""
+    found = warehouse.raw.execute("SELECT outcome FROM ledger UNION SELECT outcome FROM stages").fetchall()
+    names = sorted({outcome for (outcome,) in found} | {one.chosen for one in settings.each_outcome()})
+    return [settings.model_copy(update={"chosen": name}) for name in names]
 
 
 def _nights(warehouse: Warehouse, ids: Collection[str]) -> list[tuple[str, datetime]]:

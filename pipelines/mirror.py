@@ -57,7 +57,7 @@ class Mirror:
 
         Raises
         ------
-        Problem : a newer version of the product wrote what the server holds.
+        Problem : a newer version of the product wrote what the server holds, or part of it.
         """
         if self.server.is_new():
             self.server.set_up(version_of(self.raw), {table: Part(0, "0", _told(kinds_of(self.raw, table))) for table in self._tables()})
@@ -203,6 +203,11 @@ class Mirror:
 
     def _fetch(self, table: str, part: str, known: Part) -> None:
         """Bring a part of a table from the server to the copy."""
+        if table in PARTED and (unknown := [name for name in known.names if name not in kinds_of(self.raw, table)]):
+            raise Problem(
+                f"The table {table} on the PostgreSQL server has a column {unknown[0]} that this leadscore does not know: install the version that "
+                "wrote it, or a newer one. Nothing was changed."
+            )
         self._forget(table, part, drop=table not in PARTED and _told(kinds_of(self.raw, table)) != known.columns)
         columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in json.loads(known.columns))
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")

@@ -49,11 +49,15 @@ def open_database(url: str | URL) -> CrmSource:
     Unreachable : it does not answer, or not now.
     Problem : the URL, its driver or its password is wrong.
     """
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, make_url
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     try:
+        url = make_url(url)
+        if url.drivername in ("postgresql", "postgres"):
+            # As PostgreSQL itself writes it: the driver is the one that leadscore brings.
+            url = url.set(drivername="postgresql+psycopg")
         # Without a pool a connection is closed by whoever opened it, and nothing is left to dispose of.
         engine = create_engine(url, poolclass=NullPool)
         _see_file(engine.url.drivername, engine.url.database)

@@ -135,6 +135,18 @@ def test_not_a_byte_of_the_person_is_left_in_any_file(config: Path) -> None:
     assert not list(home.glob("*.fresh"))
 
 
+def test_runs_of_an_outcome_that_is_configured_no_more_are_searched_too(config: Path) -> None:
+    settings = read_settings(config)
+    scorer, _ = rules(learnable.examples(leads=60, weeks=4), learnable.FEATURES, Plan(), NIGHT, 3, needed=100)
+    said = pd.DataFrame({"lead_id": ["L1", "L3"], "as_of": NIGHT, "converted": False, "weight": 1.0, "log_odds": 0.0})
+    before = Registry(settings.tracking_uri, "leadscore-renewal")
+    before.log(Training("train", {}, {}, {}, scorer, scorer.average(), tables={"predictions.parquet": said}))
+    with Warehouse.of(settings) as warehouse:
+        warehouse.raw.execute("INSERT INTO stages VALUES ('train', 'renewal', '', '{}')")
+    assert erase(settings, "L1", NOW).facts["predictions of past runs"] == 3
+    assert before.forget(["L1"]) == 0
+
+
 def test_past_lists_are_told_anew_without_them(config: Path) -> None:
     erase(read_settings(config), "L1", NOW)
     lists = read_settings(config).lists_folder

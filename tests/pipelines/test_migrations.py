@@ -87,6 +87,18 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     assert file.read_bytes() == before
 
 
+def test_a_server_with_a_column_that_only_a_newer_version_knows_is_refused_and_left_alone(postgres_url: str, tmp_path: Path) -> None:
+    with Warehouse.open(postgres_url, tmp_path / "newer.duckdb") as newer:
+        newer.raw.execute("ALTER TABLE ledger ADD COLUMN mood VARCHAR")
+        with newer.transaction():
+            newer.raw.execute("INSERT INTO ledger (outcome, as_of, lead_id, probability, mood) VALUES ('default', ?, 'L1', 0.5, 'good')", [MONDAY])
+    sentence = r"^The table ledger on the PostgreSQL server has a column mood that this leadscore does not know: install the version that wrote it"
+    with pytest.raises(Problem, match=sentence), Warehouse.open(postgres_url, tmp_path / "older.duckdb"):
+        pass
+    with psycopg.connect(postgres_url) as server:
+        assert server.execute("SELECT lead_id, mood FROM leadscore.ledger").fetchall() == [("L1", "good")]
+
+
 def test_a_server_of_a_newer_version_is_refused(postgres_url: str) -> None:
     with Warehouse.open(postgres_url):
         pass

@@ -212,6 +212,9 @@ def test_a_place_that_is_no_source_is_said(tmp_path: Path, name: str, sentence: 
     [
         # Nobody listens on port 1.
         ("postgresql+psycopg://ann:s3cret@127.0.0.1:1/crm", "OperationalError"),
+        # As PostgreSQL itself writes it: our driver is taken, and not one that nobody has.
+        ("postgresql://ann:s3cret@127.0.0.1:1/crm", "OperationalError"),
+        ("postgres://ann:s3cret@127.0.0.1:1/crm", "OperationalError"),
         ("klingon://ann:s3cret@127.0.0.1/crm", "NoSuchModuleError"),
         ("mssql+pymssql://ann:s3cret@127.0.0.1/crm", "ModuleNotFoundError"),
         ("://s3cret", "ArgumentError"),
