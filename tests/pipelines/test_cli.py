@@ -82,6 +82,9 @@ def test_tables_that_init_does_not_recognise_are_left_to_be_named(tmp_path: Path
     assert out.startswith("No table looks like leads: ")
     assert f"Wrote {tmp_path / 'leadscore.toml'} with every table and column there is: fill it in" in out
     assert "personas.csv: clave, alta" in (tmp_path / "leadscore.toml").read_text(encoding="utf-8")
+    code, out, _ = leadscore("init", "--from", tmp_path, "--config", tmp_path / "leadscore.toml", "--force", "--json")
+    assert (code, json.loads(out)["config"]) == (3, str(tmp_path / "leadscore.toml"))
+    assert json.loads(out)["unrecognised"].startswith("No table looks like leads: ")
 
 
 @pytest.mark.parametrize("command", ["extract", "status"])

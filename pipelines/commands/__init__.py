@@ -1,0 +1,1 @@
+"""What a person or a schedule types, one file for whom or what a command is about."""
