@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -39,6 +40,8 @@ ORIGIN = ("dataset_digest", "code_version", "configuration_digest")
 WAY_OUT = "go on with another version: `leadscore rollback`, or `leadscore promote VERSION`."
 # What MLflow, or a Python that serves the model, writes beside it whenever it is fetched.
 _BESIDE = ("registered_model_meta", "__pycache__")
+# What MLflow says of a disk that cannot take what it fetches.
+_FULL = re.compile("No space left on device|Read-only file system|Disk quota exceeded")
 _REQUIREMENTS = ["lightgbm", "numpy", "pandas", "mlflow"]
 _SERVED = '''\
 """What `mlflow.pyfunc` runs: features in, probabilities out. The model itself is text beside it; nothing is unpickled."""
@@ -315,7 +318,7 @@ class Registry:
 
         Raises
         ------
-        Problem : they are gone.
+        Problem : they are gone, or the disk has no room to fetch them.
         """
         from mlflow.exceptions import MlflowException
 
@@ -323,6 +326,8 @@ class Registry:
             return Path(self.mlflow.artifacts.download_artifacts(f"models:/{self.name}/{version.version}"))
         except (MlflowException, OSError) as error:
             self._see_answered(error)
+            if full := _FULL.search(str(error)):
+                raise Problem(f"The files of model version {version.version} cannot be fetched ({full[0]}): free the disk, and run again.") from error
             raise Problem(
                 f"The files of model version {version.version} cannot be read ({type(error).__name__}): put back a copy of them, or {WAY_OUT}"
             ) from error

@@ -23,7 +23,7 @@ def decide(settings: Settings, lead: str, place: int | None, until: date, becaus
     place : where on its owner's list the lead is to stand; 0: nowhere; None: where its score puts it.
     until : the last day on which the decision holds.
     because, by : why, and whose word it is.
-    now : when it is given; of two decisions the newest holds.
+    now : when it is given; it is of no night before.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def decide(settings: Settings, lead: str, place: int | None, until: date, becaus
 def remember(
     warehouse: Warehouse, lead_id: str, place: int | None, until: date, because: str, given_by: str, given_at: datetime, outcome: str = DEFAULT
 ) -> None:
-    """Remember what a person decided about a lead; the newest decision holds.
+    """Remember what a person decided about a lead; of several decisions the last holds.
 
     Parameters
     ----------
@@ -56,10 +56,13 @@ def remember(
 
 
 def held(warehouse: Warehouse, as_of: datetime, day: date, outcome: str = DEFAULT) -> pd.DataFrame:
-    """What people had decided by a night and still holds on its day: lead_id, place, until, because, given_by."""
+    """What people had decided by a night and still holds on its day: lead_id, place, until, because, given_by.
+
+    Of two decisions the one that was kept last holds: one that was given while the clock was ahead does not outlive those that follow it.
+    """
     return warehouse.raw.execute(
         "SELECT * EXCLUDE (outcome, given_at) FROM (SELECT * FROM decisions WHERE outcome = ? AND given_at < ?"
-        " QUALIFY row_number() OVER (PARTITION BY lead_id ORDER BY given_at DESC, rowid DESC) = 1)"
+        " QUALIFY row_number() OVER (PARTITION BY lead_id ORDER BY rowid DESC) = 1)"
         " WHERE place IS NOT NULL AND until >= ? ORDER BY lead_id",
         [outcome, as_of, day],
     ).df()

@@ -247,6 +247,21 @@ def test_a_model_whose_files_are_gone_is_said_and_one_of_an_earlier_release_is_b
     assert registry.champion().version == may
 
 
+def test_a_full_disk_is_said_and_no_model_is_called_lost(
+    registry: Registry, logged: Callable[[datetime], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.conclude(logged(MAY), True, ("better",), NOW)
+
+    def full(uri: str) -> str:
+        raise OSError(28, "No space left on device", "registered_model_meta")
+
+    monkeypatch.setattr(registry.mlflow.artifacts, "download_artifacts", full)
+    with pytest.raises(
+        Problem, match=r"^The files of model version 1 cannot be fetched \(No space left on device\): free the disk, and run again\.$"
+    ):
+        registry.champion()
+
+
 def test_serving_a_model_leaves_it_whole(registry: Registry, logged: Callable[[datetime], str]) -> None:
     registry.conclude(logged(MAY), True, ("first",), NOW)
     registry.mlflow.pyfunc.load_model(f"models:/{registry.name}@champion")

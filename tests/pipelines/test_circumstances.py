@@ -98,6 +98,15 @@ def test_a_decision_holds_from_the_next_night_until_its_day_and_the_newest_count
     assert told["left_out"]["ergo"] == "off the list until 2025-03-09: out of business"
 
 
+def test_a_decision_given_while_the_clock_was_ahead_does_not_outlive_the_next(config: Path) -> None:
+    settings = read_settings(config)
+    decide(settings, "ergo", 0, date(2999, 1, 1), "given in 2035, said the clock", "", datetime(2035, 1, 1))
+    decide(settings, "ergo", 1, date(2999, 1, 1), "back again", "Ann", TODAY)
+    with Warehouse.of(settings) as warehouse:
+        for night in (NIGHT, datetime(2036, 1, 1)):
+            assert held(warehouse, night, night.date())["because"].tolist() == ["back again"]
+
+
 @pytest.mark.parametrize(
     ("lead", "until", "because", "said"),
     [
