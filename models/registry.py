@@ -291,16 +291,15 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._fetched(self.client.get_model_version(self.name, version))
-            self.run_metrics(found.run_id)
+            found = self.client.get_model_version(self.name, version)
+            return self._fetched(found, self.client.get_run(_run_of(found)).data)
         except NoAnswer:
             raise
         except (MlflowException, OSError, Problem) as error:
             self._see_answered(error)
             return None
-        return found
 
-    def _fetched(self, version: Any) -> Champion:
+    def _fetched(self, version: Any, run: Any = None) -> Champion:
         """A version of which not a byte is other than it was logged: what was changed afterwards scores nobody."""
         folder = self._folder(version)
         if _is_changed(version, folder):
@@ -308,10 +307,9 @@ class Registry:
                 f"The files of model version {version.version} are not those that were logged: somebody changed them, or the disk did. Put back a "
                 f"copy of {folder}, or {WAY_OUT}"
             )
-        run_id = str(version.run_id or version.tags.get("run"))
-        run = self._run_if_kept(run_id)
+        run = run or self._run_if_kept(_run_of(version))
         metrics, origin = (dict(run.metrics), {tag: run.tags[tag] for tag in ORIGIN if tag in run.tags}) if run else ({}, {})
-        return Champion(str(version.version), run_id, Scorer.load(folder / "artifacts" / "scorer"), metrics, origin=origin)
+        return Champion(str(version.version), _run_of(version), Scorer.load(folder / "artifacts" / "scorer"), metrics, origin=origin)
 
     def _folder(self, version: Any) -> Path:
         """Where the files of a version lie on this machine.
@@ -448,7 +446,7 @@ class Registry:
         ------
         Problem : none or several do, or it keeps no predictions.
         """
-        versions = {number: str(version.run_id or version.tags.get("run")) for number, version in self._versions().items()}
+        versions = {number: _run_of(version) for number, version in self._versions().items()}
         run_id = versions.get(named) or self._one_run(named)
         run = self.client.get_run(run_id)
         metrics = run.data.metrics
@@ -518,11 +516,6 @@ class Registry:
         except MlflowException:
             return None
 
-    @_in_time
-    def run_metrics(self, run_id: str) -> dict[str, float]:
-        """The figures of the run that a model came from."""
-        return dict(self.client.get_run(run_id).data.metrics)
-
 
 def _is_silence(error: Exception) -> bool:
     """Whether an error means that a server did not answer, rather than that it answered no. MLflow tells both by the same exception."""
@@ -557,6 +550,11 @@ def _only_text() -> Iterator[None]:
 def _is_changed(version: Any, folder: Path) -> bool:
     """Whether the files of a version are other than those that were logged; without a seal nobody can tell."""
     return _SEAL in version.tags and seal_of(folder, _BESIDE) != version.tags[_SEAL]
+
+
+def _run_of(version: Any) -> str:
+    """The run that a registered version came from."""
+    return str(version.run_id or version.tags.get("run"))
 
 
 def _known_until(version: Any) -> datetime:

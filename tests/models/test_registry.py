@@ -84,7 +84,7 @@ def test_a_blend_is_registered_with_the_models_it_is_made_of_and_serves_its_scor
 def test_a_run_keeps_figures_with_intervals_its_folds_and_its_tags(registry: Registry, logged: Callable[[datetime], str]) -> None:
     registry.conclude(logged(MAY), True, ("there was no champion",), NOW)
     champion = registry.champion()
-    assert registry.run_metrics(champion.run_id) == {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
+    assert champion.metrics == {"roc_auc": 0.7, "roc_auc_low": 0.6, "roc_auc_high": 0.8}
     run = registry.client.get_run(champion.run_id)
     assert (run.data.tags["dataset_digest"], run.data.params["model"]) == ("abc", "points table")
     (fold,) = registry.client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{champion.run_id}'")
