@@ -30,7 +30,7 @@ from benchmarks.faults import FAULTS, befalling
 from benchmarks.nights import a_server
 from benchmarks.results import keep, say, tell
 from benchmarks.runs import nursery
-from benchmarks.state import State, differing, state, torn
+from benchmarks.state import State, differing, state, torn, torn_by_a_wrong_clock
 from benchmarks.twins import Twins, mount_apart, twins
 from features.problem import Problem
 from pipelines.environment import prepare
@@ -109,7 +109,7 @@ def night(pair: Twins, now: datetime, faults: Sequence[str], draw: Random) -> di
         befallen = FAULTS[fault](pair, now, draw)
         points.append(befallen.point)
         ends.append(how(befallen.run.code, befallen.run.words))
-        broken += [*befallen.seen, *_wrong(pair, plain, torn)]
+        broken += [*befallen.seen, *_wrong(pair, plain, torn_by_a_wrong_clock if fault == "clock jump" else torn)]
     again, verified = pair.nursery.ended(pair.run(now)), pair.nursery.ended(pair.run(now, "verify"))
     broken += [f"the next run failed: {_last(again.words)}"] * (again.code not in (0, 3))
     broken += [f"verify: {verified.words.strip()}"] * (verified.code != 0)

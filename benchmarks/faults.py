@@ -116,7 +116,7 @@ def damaged(twins: Twins, now: datetime, draw: Random) -> Befallen:
     if not twins.second and "putting back its backup" not in ended.words:
         seen.append("nobody was told that a backup was put back")
     # Somebody has read it.
-    for part in file.parent.glob(f"{file.name}.damaged*"):
+    for part in (*file.parent.glob(f"{file.name}.damaged*"), *file.parent.glob(f"{file.name}.restored")):
         part.unlink()
     return Befallen(f"{file.name} {how}", ended, seen)
 

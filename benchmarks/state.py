@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import duckdb
@@ -99,6 +99,19 @@ def torn(tried: State, plain: State) -> list[str]:
     ]
 
 
+def torn_by_a_wrong_clock(tried: State, plain: State) -> list[str]:
+    """The same where the clock is wrong: tonight is then made of other hours, until the next run; no older night may be another one."""
+    tonight = max(plain.nights)
+    nights = {night: digest for night, digest in tried.nights.items() if night != tonight}
+    lists = {day: files for day, files in tried.lists.items() if day != f"{tonight:%Y-%m-%d}"}
+    return torn(replace(tried, nights=nights, lists=lists), plain)
+
+
+# The warehouse of one may be a file, and the other's a copy of what a server holds.
+_OF_A_COPY = {"copy.duckdb", "copy.duckdb.lock"}
+_OF_A_FILE = {"warehouse.duckdb", "warehouse.duckdb.backup", "warehouse.duckdb.lock"}
+
+
 def differing(tried: State, plain: State) -> list[str]:
     """What is not as it would be had nothing happened."""
     ledgers = ({f"{night:%Y-%m-%d}": digest for night, digest in one.nights.items()} for one in (tried, plain))
@@ -108,9 +121,8 @@ def differing(tried: State, plain: State) -> list[str]:
         *(f"{name} holds other rows" for name in sorted(plain.tables) if plain.tables[name] != tried.tables.get(name)),
         *_compared("ledger", *ledgers),
         *_compared("list", tried.lists, plain.lists),
-        # The warehouse of one may be a file, and the other's a copy of what a server holds.
-        *(f"{name} was left behind" for name in sorted(tried.files - plain.files - {"copy.duckdb"})),
-        *(f"{name} is missing" for name in sorted(plain.files - tried.files - {"warehouse.duckdb", "warehouse.duckdb.backup"})),
+        *(f"{name} was left behind" for name in sorted(tried.files - plain.files - _OF_A_COPY)),
+        *(f"{name} is missing" for name in sorted(plain.files - tried.files - _OF_A_FILE)),
     ]
 
 

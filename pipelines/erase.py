@@ -9,21 +9,18 @@ the next extract refuses their rows while the source still has them: see `pipeli
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
 from features.personal import identifying
 from features.problem import Problem
-from pipelines.backup import drop, keep
 from pipelines.company import Company, company_of
-from pipelines.crm.mapping import literal, quoted
+from pipelines.crm.mapping import quoted
 from pipelines.delivery.folder import withdraw_folder
 from pipelines.delivery.lists import publish_lists
 from pipelines.erased import Erased
@@ -31,6 +28,7 @@ from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import Settings, on_a_server
+from pipelines.storage import owe_rewriting, rewrite
 from pipelines.tonight import tonight
 from pipelines.warehouse import Warehouse
 
@@ -80,7 +78,7 @@ def erase(settings: Settings, lead: str, now: datetime) -> Report:
                 gone = forget(settings, warehouse, ids, ASKED, now)
     if not ids and not erased:
         raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
-    rewrite(settings)
+    rewrite(settings.warehouse_file, backed_up=not on_a_server(settings.warehouse_url))
     if not ids:
         raise Problem(f"Lead {lead} was erased before: nothing of it is left here, and extracts pass over its rows.")
     facts = {"rows": sum(gone.rows.values()), "lists written anew": gone.nights, "predictions of past runs": gone.predictions}
@@ -131,6 +129,7 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
     ids : of the leads.
     because : why; never who.
     """
+    owe_rewriting(settings.warehouse_file)
     gone, columns, learned = Gone(), warehouse.columns(), _each_outcome(settings, warehouse)
     accounts = _accounts(warehouse, columns, ids)
     nights = _nights(warehouse, [*ids, *accounts])
@@ -156,39 +155,6 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
         gone.predictions = sum(registry_of(one).forget([*ids, *alone]) for one in learned)
     _drop_traceback(settings, said)
     return gone
-
-
-def rewrite(settings: Settings) -> None:
-    """Write the file of the warehouse anew, so that no byte of what was deleted stays in it; whoever reads it sees the old file or the new one.
-
-    The copies beside it still hold everybody: they go first, and a new backup is kept.
-
-    Raises
-    ------
-    Problem : there is no room for both.
-    """
-    file = settings.warehouse_file
-    fresh = file.with_name(f"{file.name}.fresh")
-    if not file.is_file():
-        return
-    drop(file)
-    fresh.unlink(missing_ok=True)
-    try:
-        with step("Writing the warehouse anew"), duckdb.connect() as both:
-            both.execute(f"ATTACH {literal(str(file))} AS old (READ_ONLY)")
-            both.execute(f"ATTACH {literal(str(fresh))} AS fresh")
-            both.execute("COPY FROM DATABASE old TO fresh")
-    except duckdb.Error as error:
-        fresh.unlink(missing_ok=True)
-        raise Problem(
-            f"The rows are erased, but the warehouse {file} could not be written anew ({str(error).splitlines()[0]}), so that their bytes may still "
-            "be in the file: free as much disk as it takes, and run `leadscore erase` again."
-        ) from error
-    fresh.chmod(0o600)
-    os.replace(fresh, file)
-    if not on_a_server(settings.warehouse_url):
-        with duckdb.connect(str(file)) as raw:
-            keep(raw, file)
 
 
 def _count(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:

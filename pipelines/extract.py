@@ -19,7 +19,7 @@ from pipelines.journal import HOOKS
 from pipelines.progress import step
 from pipelines.report import Report
 from pipelines.settings import Settings, read_settings
-from pipelines.stages import is_over, once, source_inputs
+from pipelines.stages import is_settled, once, source_inputs
 from pipelines.warehouse import Warehouse
 
 
@@ -37,7 +37,7 @@ def extract(config: Path = Path("leadscore.toml"), resume: bool = False) -> Repo
     """
     settings = read_settings(config)
     inputs = source_inputs(settings, datetime.now(UTC).replace(tzinfo=None))
-    return once(partial(Warehouse.of, settings), "extract", inputs, partial(bring_in, settings), is_over if resume else None)
+    return once(partial(Warehouse.of, settings), "extract", inputs, partial(bring_in, settings), is_settled if resume else None)
 
 
 def bring_in(settings: Settings) -> Report:

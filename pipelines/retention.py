@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from features.problem import Problem
 from pipelines.delivery.folder import withdraw_folder
-from pipelines.erase import forget, links, rewrite
+from pipelines.erase import forget, links
 from pipelines.report import Report
-from pipelines.settings import Settings
+from pipelines.settings import Settings, on_a_server
+from pipelines.storage import is_owed, owe_rewriting, rewrite
 from pipelines.warehouse import Warehouse
 
 EXPIRED = "kept long enough"
@@ -34,6 +35,9 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
     Problem : more people would be erased at once than [source] shrink_limit lets a table lose. Nobody is erased then.
     """
     people = settings.people
+    if is_owed(settings.warehouse_file):
+        # A run had erased somebody, and was killed before it could write the file anew.
+        _rewrite(settings)
     if not people.keep_days and not people.keep_nights_days:
         return Report("retention")
     with Warehouse.of(settings) as warehouse:
@@ -52,8 +56,12 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
                     forget(settings, warehouse, ids, EXPIRED, now)
                 facts["leads erased"] = len(ids)
     if any(facts.values()):
-        rewrite(settings)
+        _rewrite(settings)
     return Report("retention", {name: count for name, count in facts.items() if count})
+
+
+def _rewrite(settings: Settings) -> None:
+    rewrite(settings.warehouse_file, backed_up=not on_a_server(settings.warehouse_url))
 
 
 def silent(warehouse: Warehouse, since: datetime) -> list[str]:
@@ -84,6 +92,8 @@ def _believe(settings: Settings, warehouse: Warehouse, gone: int) -> None:
 def _remove_nights(settings: Settings, warehouse: Warehouse, before: datetime) -> int:
     """Remove the nights before an instant, and all that belongs to them alone; how many there were."""
     nights = warehouse.raw.execute("SELECT DISTINCT outcome, as_of FROM ledger WHERE as_of < ?", [before]).fetchall()
+    if nights:
+        owe_rewriting(settings.warehouse_file)
     for outcome, night in nights:
         chosen = settings.model_copy(update={"chosen": outcome})
         withdraw_folder(chosen.lists_folder / str(settings.timeline.day(night)))

@@ -34,7 +34,7 @@ from pipelines.progress import step
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
-from pipelines.stages import is_published, night_inputs, once
+from pipelines.stages import is_over, is_published, night_inputs, once
 from pipelines.standby import champion_of
 from pipelines.tonight import caveat, tonight
 
@@ -64,10 +64,13 @@ def score(
         # Whoever names a night wants to look at it; whoever names none wants the list of tonight to reach those who work from it.
         newest = as_of is None and company.is_newest(night, now)
         stale = company.stale(now) if newest else None
-        return company.each_outcome(outcome, partial(score_outcome, night=night, then=bool(as_of or due), newest=newest, stale=stale, resume=resume))
+        how = partial(
+            score_outcome, night=night, then=bool(as_of or due), newest=newest, stale=stale, resume=resume, by_schedule=bool(due and not as_of)
+        )
+        return company.each_outcome(outcome, how)
 
 
-def score_outcome(company: Company, night: datetime, then: bool, newest: bool, stale: str | None, resume: bool) -> Report:
+def score_outcome(company: Company, night: datetime, then: bool, newest: bool, stale: str | None, resume: bool, by_schedule: bool) -> Report:
     """One outcome's night: see `score`.
 
     Parameters
@@ -75,13 +78,25 @@ def score_outcome(company: Company, night: datetime, then: bool, newest: bool, s
     then : whether the champion is the one of the night, and not the one of now.
     newest : whether sales works from this night.
     stale : see `Company.stale`.
+    by_schedule : whether a schedule means the night, and no person named it.
     """
     about(night, company.settings.chosen)
+    if by_schedule and is_over(company, night):
+        return Report("score", {"night": str(company.settings.timeline.day(night))}, notices=(over(company, night),), refused=True)
     champion = fetch_champion(company, night if then else None, newest)
     inputs = night_inputs(company, champion, night, newest, stale)
     work = partial(score_night, company, champion, night, newest, stale)
     stands = (lambda _: is_published(company, night)) if resume else None
     return once(lambda: nullcontext(company.warehouse), "score", inputs, work, stands, company.settings.chosen)
+
+
+def over(company: Company, night: datetime) -> str:
+    """Why a night that was published long ago stands."""
+    day = company.settings.timeline.day(night)
+    return (
+        f"The night of {day} was published before, and sales has worked from it since: it stands. If this run was meant for another, the clock of "
+        f"this machine is wrong; if the list is to be another one, `leadscore score --as-of {day}` scores it again."
+    )
 
 
 def score_night(company: Company, champion: Champion, night: datetime, newest: bool, stale: str | None) -> Report:

@@ -286,7 +286,7 @@ class Settings(Section):
     def warehouse_file(self) -> Path:
         """The DuckDB file on this machine: the warehouse itself, or what was fetched of it."""
         url = self.warehouse_url
-        return self.copy_file if on_a_server(url) else Path(url)
+        return self.copy_file if on_a_server(url) else Path(url).resolve()
 
     @property
     def copy_file(self) -> Path:

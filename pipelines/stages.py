@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -24,6 +24,8 @@ from pipelines.report import Report
 from pipelines.settings import DEFAULT, Settings
 from pipelines.warehouse import Warehouse
 
+# So long after a night sales has begun to work from its list.
+_WORKED_FROM = timedelta(hours=12)
 Opened = Callable[[], AbstractContextManager[Warehouse]]
 
 
@@ -65,7 +67,7 @@ def source_inputs(settings: Settings, now: datetime) -> str:
     return contents and mixed(contents, str(now.date()), configuration_digest(settings), code_version())
 
 
-def is_over(warehouse: Warehouse) -> bool:
+def is_settled(warehouse: Warehouse) -> bool:
     """Whether no row of the last extract was refused for lying in the future: later on such a row may be right."""
     query = "SELECT count(*) FROM quarantine WHERE extracted_at = ? AND reason = ?"
     return not warehouse.raw.execute(query, [warehouse.extracted_at(), FUTURE]).fetchall()[0][0]
@@ -88,6 +90,16 @@ def is_published(company: Company, night: datetime) -> bool:
     """Whether a night stands in the ledger and among the lists, both as they were published."""
     settings = company.settings
     return company.warehouse.is_sealed(night, settings.chosen) and is_whole(settings.lists_folder / str(settings.timeline.day(night)))
+
+
+def is_over(company: Company, night: datetime) -> bool:
+    """Whether a night was published and has been worked from since, so that no schedule scores it again, only a person who names it.
+
+    A clock that is behind, or a run that comes twice, must not put another list in the place of the one that sales had: nights are judged by it.
+    """
+    if not is_published(company, night):
+        return False
+    return company.extracted_at > night + _WORKED_FROM or company.warehouse.is_overtaken(night, company.extracted_at, company.settings.chosen)
 
 
 def review_inputs(company: Company) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,14 +16,18 @@ import ibis
 
 from features.problem import Problem
 from models.deadline import bound
-from pipelines.backup import is_damage, put_back
+from pipelines.backup import beside, drop, is_damage, keep, mend_log, put_back, told
+from pipelines.crm.mapping import literal
 from pipelines.environment import collect_seldom, keep_private
+from pipelines.progress import step
+from pipelines.turn import busy, turn
 
 # What DuckDB says of a disk that it could not write to.
 _KEPT_OUT = re.compile("Could not (write|create|remove|move|truncate|sync)|Failed to commit: Cannot open|No space left|Read-only file system")
 # What it says of a file that is whole, and not for this version of it or this machine.
-_UNREADABLE = re.compile("version number|Out of Memory")
+_UNREADABLE = re.compile("version number|Out of Memory|Too many open files")
 MEMORY = ":memory:"
+_OWED = "to-be-rewritten"
 
 
 Replace = Callable[[Path, str], bool]
@@ -45,24 +50,99 @@ def opened(url: str, replace: Replace = put_back) -> Iterator[Any]:
     # Every flow opens the warehouse first, whoever runs it; what DuckDB, MLflow and Prefect write from then on is private too.
     keep_private()
     collect_seldom()
-    file = Path(url)
-    connection = _connected(url) if url == MEMORY else _connection(file, replace)
-    try:
-        try:
+    if url == MEMORY:
+        with _closing(_connected(url)) as connection:
             yield connection
-        finally:
-            # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
-            for name in list(connection._cache_name_to_entry):
-                connection._finalize_cached_table(name)
-            connection.disconnect()
-    except duckdb.Error as error:
-        if _KEPT_OUT.search(str(error)):
-            raise _not_written(file, error) from error
-        if not is_damage(error):
-            raise
-        if not replace(file, f"damaged ({_first(error)})"):
-            raise _damaged(file, error) from error
-        raise Problem(f"The warehouse {file} was found damaged ({_first(error)}) and was replaced: run again.") from error
+        return
+    file = Path(url).resolve()
+    if Path(url).is_symlink() and not file.exists() and not beside(file, "backup").exists():
+        raise Problem(f"The warehouse {url} is a link to {file}, where nothing is: mount the disk that it lies on, or correct the link.")
+    with ExitStack() as stack:
+        _come_at(file, stack)
+        try:
+            with _closing(_connection(file, replace)) as connection:
+                yield connection
+        except duckdb.Error as error:
+            if _KEPT_OUT.search(str(error)):
+                raise _not_written(file, error) from error
+            if not is_damage(error):
+                raise
+            if not replace(file, f"damaged ({told(error)})"):
+                raise _damaged(file, error) from error
+            raise Problem(f"The warehouse {file} was found damaged ({told(error)}) and was replaced: run again.") from error
+
+
+def rewrite(file: Path, backed_up: bool) -> None:
+    """Write a file anew, so that no byte of what was deleted stays in it or beside it; whoever reads it sees the old one or the new one.
+
+    Parameters
+    ----------
+    backed_up : whether it has a backup, which is then made anew.
+
+    Raises
+    ------
+    Problem : there is no room for both, or it is damaged; nothing is changed then, and it is still owed.
+    """
+    if not file.is_file():
+        return
+    fresh = beside(file, "fresh")
+    with ExitStack() as stack, step("Writing the warehouse anew"):
+        _come_at(file, stack)
+        try:
+            fresh.unlink(missing_ok=True)
+            with duckdb.connect() as both:
+                both.execute(f"ATTACH {literal(str(file))} AS old (READ_ONLY)")
+                both.execute(f"ATTACH {literal(str(fresh))} AS fresh")
+                both.execute("COPY FROM DATABASE old TO fresh")
+            fresh.chmod(0o600)
+            os.replace(fresh, file)
+            beside(file, "wal").unlink(missing_ok=True)
+            # Only now: until then they were all that there was, should the file be damaged.
+            drop(file)
+            if backed_up:
+                with duckdb.connect(str(file)) as raw:
+                    keep(raw, file)
+            beside(file, _OWED).unlink(missing_ok=True)
+        except (OSError, duckdb.Error) as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise Problem(
+                f"The rows are erased, but the warehouse {file} could not be written anew ({told(error)}), so that their bytes may still be there: "
+                "free as much disk as it takes, or correct the permissions; the next `leadscore erase` or `leadscore nightly` tries again."
+            ) from error
+
+
+def owe_rewriting(file: Path) -> None:
+    """Remember that a file is to be written anew, before anything is deleted: a run may be killed before it comes to that."""
+    beside(file, _OWED).touch(0o600)
+
+
+def is_owed(file: Path) -> bool:
+    """Whether a file is still to be written anew."""
+    return beside(file, _OWED).exists()
+
+
+def _come_at(file: Path, stack: ExitStack) -> None:
+    """Make the folder of a file, and wait for this process's turn."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Problem(f"The folder of the warehouse {file} cannot be made ({error.strerror}): check the path and its permissions.") from error
+    try:
+        stack.enter_context(turn(file))
+    except OSError as error:
+        raise _not_written(file, error) from error
+
+
+@contextmanager
+def _closing(connection: Any) -> Iterator[Any]:
+    try:
+        yield connection
+    finally:
+        # Ibis drops what `cache` made when it is garbage collected, which may be after the file is closed.
+        for name in list(connection._cache_name_to_entry):
+            connection._finalize_cached_table(name)
+        connection.disconnect()
 
 
 def let_go(file: Path, because: str) -> bool:
@@ -74,25 +154,38 @@ def let_go(file: Path, because: str) -> bool:
 
 def _connection(file: Path, replace: Replace) -> Any:
     """The file open, or another one that took its place."""
+    if not file.exists():
+        replace(file, "gone")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not file.exists():
-            replace(file, "gone")
         connection = _connected(str(file))
-    except OSError as error:
-        raise Problem(f"The folder of the warehouse {file} cannot be made ({error.strerror}): check the path and its permissions.") from error
     except duckdb.Error as error:
-        if "lock on file" in str(error):
-            raise Problem(f"Another process works on the warehouse {file}: wait until it is done and run again.") from error
-        if _KEPT_OUT.search(str(error)):
-            raise _not_written(file, error) from error
-        if _UNREADABLE.search(str(error)) or not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
-            raise Problem(f"The warehouse {file} cannot be opened ({_first(error)}): check the path and its permissions.") from error
-        if not replace(file, f"damaged ({_first(error)})"):
-            raise _damaged(file, error) from error
-        connection = _connected(str(file))
-    file.chmod(0o600)
+        connection = _connected(str(file)) if _is_mended(file, error, replace) else None
+    if stat.S_IMODE(file.stat().st_mode) != 0o600:
+        with suppress(OSError):
+            file.chmod(0o600)
     return connection
+
+
+def _is_mended(file: Path, error: duckdb.Error, replace: Replace) -> bool:
+    """Whether a file that could not be opened now can.
+
+    Raises
+    ------
+    Problem : it cannot, or nothing is wrong with it.
+    """
+    if "lock on file" in str(error):
+        raise busy(file) from error
+    if _KEPT_OUT.search(str(error)):
+        raise _not_written(file, error) from error
+    if _UNREADABLE.search(str(error)) or not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
+        raise Problem(f"The warehouse {file} cannot be opened ({told(error)}): check the path and its permissions.") from error
+    if mend_log(file, error):
+        with suppress(duckdb.Error):
+            duckdb.connect(str(file)).close()
+            return True
+    if not replace(file, f"damaged ({told(error)})"):
+        raise _damaged(file, error) from error
+    return True
 
 
 def _connected(url: str) -> Any:
@@ -107,19 +200,15 @@ def _connected(url: str) -> Any:
         sleep(0.1)
 
 
-def _first(error: duckdb.Error) -> str:
-    return str(error).splitlines()[0]
-
-
-def _not_written(file: Path, error: duckdb.Error) -> Problem:
+def _not_written(file: Path, error: Exception) -> Problem:
     return Problem(
-        f"The warehouse {file} could not be written ({_first(error)}): free the disk or correct its permissions, and run again; "
+        f"The warehouse {file} could not be written ({told(error)}): free the disk or correct its permissions, and run again; "
         "nothing is half-written."
     )
 
 
 def _damaged(file: Path, error: duckdb.Error) -> Problem:
     return Problem(
-        f"The warehouse {file} is damaged or no DuckDB file ({_first(error)}), and there is no backup of it: put back a copy, or move it away "
+        f"The warehouse {file} is damaged or no DuckDB file ({told(error)}), and there is no backup of it: put back a copy, or move it away "
         "and run `leadscore extract`; the scores of past nights are lost with it."
     )

@@ -57,6 +57,11 @@ class Warehouse:
             columns = self.columns()
         self._show(columns)
 
+    def back_up(self, file: Path) -> None:
+        """Renew the backup, if anything was changed."""
+        if self.changed:
+            keep(self.raw, file)
+
     def _make(self, name: str) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in KEPT[name].items())
         self.raw.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
@@ -96,11 +101,17 @@ class Warehouse:
         Problem : another process has it open, it is no DuckDB file, or the server cannot be reached.
         """
         if not on_a_server(url):
+            file = Path(url).resolve()
             with opened(url) as connection:
-                warehouse = cls(connection, file=Path(url))
-                yield warehouse
-                if warehouse.changed:
-                    keep(warehouse.raw, Path(url))
+                warehouse = cls(connection, file=file)
+                try:
+                    yield warehouse
+                except duckdb.Error:
+                    raise
+                except Exception:
+                    warehouse.back_up(file)
+                    raise
+                warehouse.back_up(file)
             return
         with opened(str(copy or MEMORY), let_go) as connection, closing(_mirror(url, connection.con)) as mirror:
             yield cls(connection, mirror)
@@ -244,6 +255,14 @@ class Warehouse:
         """Whether a night of the ledger is there, and is what was published."""
         there = self.raw.execute(f"{sealed(LEDGER)} HAVING outcome = ? AND as_of = ?", [outcome, as_of]).fetchall()
         return bool(there) and there == self.raw.execute("SELECT * FROM nights WHERE outcome = ? AND as_of = ?", [outcome, as_of]).fetchall()
+
+    def is_overtaken(self, as_of: datetime, extracted_at: datetime, outcome: str = DEFAULT) -> bool:
+        """Whether a newer night was published after this one, and from what was known later than an instant."""
+        newer = (
+            "SELECT count(*) FROM nights JOIN lineage USING (outcome, as_of) WHERE outcome = $1 AND as_of > $2 AND lineage.extracted_at > $3"
+            " AND nights.rowid > (SELECT rowid FROM nights WHERE outcome = $1 AND as_of = $2)"
+        )
+        return bool(self.raw.execute(newer, [outcome, as_of, extracted_at]).fetchall()[0][0])
 
     def seals(self, before: datetime, outcome: str = DEFAULT) -> str:
         """What all nights before an instant were when they were published, in one text."""

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.chaos import FIRST, begin, how, night
 from benchmarks.faults import FAULTS, befalling
 from benchmarks.runs import nursery
-from benchmarks.state import State, differing, torn
+from benchmarks.state import State, differing, torn, torn_by_a_wrong_clock
 from benchmarks.twins import Twins, twins
 
 
@@ -46,6 +46,13 @@ def test_the_night_before_and_the_night_itself_are_what_a_reader_may_see() -> No
     assert torn(replace(WHOLE, nights={OLD: (2, "6"), NEW: (1, "8")}), WHOLE) == ["the night of 2025-03-02 is another one"]
     assert torn(replace(WHOLE, lists={"2025-03-02": {}}), WHOLE) == ["the list of 2025-03-02 is another one"]
     assert torn(replace(WHOLE, wrong=("a row is lost",), waiting=3), WHOLE) == ["a row is lost"]
+
+
+def test_by_a_wrong_clock_tonight_may_be_another_and_no_night_before() -> None:
+    tonight = replace(WHOLE, nights={OLD: (2, "6"), NEW: (1, "8")}, lists={"2025-03-01": {"a": b"1"}, "2025-03-02": {}})
+    assert torn_by_a_wrong_clock(tonight, WHOLE) == torn_by_a_wrong_clock(WHOLE, WHOLE) == []
+    before = replace(WHOLE, nights={OLD: (2, "9"), NEW: (2, "7")}, lists={"2025-03-01": {}, "2025-03-02": {"a": b"2"}})
+    assert torn_by_a_wrong_clock(before, WHOLE) == ["the night of 2025-03-01 is another one", "the list of 2025-03-01 is another one"]
 
 
 def test_every_difference_from_an_undisturbed_night_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,11 +64,11 @@ def test_a_damaged_warehouse_is_what_the_last_command_left_and_people_are_told(f
     said = capfd.readouterr().err
     assert f"The warehouse {file} is damaged (" in said
     assert "): putting back its backup of 2025-03-03 02:05 UTC ..." in said
-    damaged = _beside(file, "damaged")
+    (damaged,) = file.parent.glob("*.damaged-*")
     assert losses(file) == (
         f"The warehouse was found damaged after it was written on {datetime.fromtimestamp(damaged.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC, and its "
-        "backup was put back: what was recorded in between, such as replies and decisions, has to be recorded again. "
-        f"Remove {damaged} when that is done.",
+        "backup of 2025-03-03 02:05 UTC was put back: what was recorded in between, such as replies, decisions and erasures, has to be recorded "
+        f"again. Remove {_beside(file, 'restored')} and {damaged}, which is what was found, when that is done.",
     )
     assert damaged.read_bytes() == spoilt
     assert {stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()} == {0o600}
@@ -79,14 +80,16 @@ def test_what_was_still_to_be_written_to_the_damaged_file_is_not_written_to_its_
     _spoil(file)
     _beside(file, "wal").write_bytes(b"of another file")
     assert _recorded(file) == ("first", "second")
-    assert _beside(file, "damaged.wal").read_bytes() == b"of another file"
+    (log,) = file.parent.glob("*.damaged-*.wal")
+    assert log.read_bytes() == b"of another file"
 
 
 def test_a_warehouse_that_is_gone_comes_back(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file.unlink()
     assert _recorded(file) == ("first", "second")
     assert f"The warehouse {file} is gone: putting back its backup of 2025-03-03 02:05 UTC ..." in capfd.readouterr().err
-    assert losses(file) == ()
+    (said,) = losses(file)
+    assert said.startswith("The warehouse was found gone by a command, and its backup of 2025-03-03 02:05 UTC was put back: what was recorded in")
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -110,11 +113,66 @@ def test_whoever_only_looks_leaves_the_backup_alone(file: Path) -> None:
     assert _beside(file, "backup").stat() == before
 
 
-def test_a_command_that_fails_leaves_the_backup_of_before(file: Path) -> None:
+def test_where_there_is_no_room_for_a_backup_the_one_before_stays_and_people_are_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(source: Path, half: Path) -> None:
+        half.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.backup._copy", full)
+    _record(file, "third")
+    assert capfd.readouterr().err == (
+        f"  The backup of the warehouse {file} could not be renewed (No space left on device), that of 2025-03-03 02:05 UTC stays: "
+        "see that the disk has room for both.\n"
+    )
+    assert not _beside(file, "backup.half").exists()
+    _spoil(file)
+    with pytest.raises(Problem, match=r"is damaged \(.*\), and its backup .* cannot be put back \(No space left on device\): free 1 MB"):
+        _recorded(file)
+    monkeypatch.undo()
+    assert _recorded(file) == ("first", "second")
+
+
+@pytest.mark.parametrize("what", [_spoil, Path.unlink])
+def test_a_warehouse_whose_backup_is_damaged_too_is_left_as_it_is_and_never_begun_anew(file: Path, what: Callable[[Path], None]) -> None:
+    what(file)
+    _spoil(_beside(file, "backup"))
+    before = {one.name: one.read_bytes() for one in file.parent.iterdir()}
+    with pytest.raises(
+        Problem, match=rf"and its backup {_beside(file, 'backup')} cannot be put back \(.*Corrupt database file.*\): free 1 MB beside"
+    ):
+        _recorded(file)
+    assert {one.name: one.read_bytes() for one in file.parent.iterdir()} == before
+
+
+def test_a_file_of_which_a_block_is_spoilt_takes_no_backups_place(tmp_path: Path) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    with Warehouse.open(str(file)) as warehouse, warehouse.transaction():
+        warehouse.raw.execute("CREATE TABLE large AS SELECT range AS n, hash(range)::VARCHAR AS text FROM range(200000)")
+    backup = _beside(file, "backup").read_bytes()
+    whole = file.read_bytes()
+    for place in range(3 * 262_144, len(whole), 262_144):
+        spoilt = bytearray(whole)
+        spoilt[place : place + 64] = os.urandom(64)
+        file.write_bytes(spoilt)
+        # A command that has no need of the block sees nothing, or is told to run again.
+        with suppress(Problem):
+            _record(file, "small")
+        with suppress(Problem), Warehouse.open(str(file)) as warehouse:
+            warehouse.raw.execute("SELECT max(text) FROM large").fetchall()
+        with Warehouse.open(str(file)) as warehouse:
+            assert warehouse.raw.execute("SELECT count(text), max(n) FROM large").fetchall() == [(200_000, 199_999)]
+        drop(file)
+        file.write_bytes(whole)
+        _beside(file, "backup").write_bytes(backup)
+
+
+def test_what_was_committed_before_a_command_failed_is_in_the_backup(file: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         _fail(file)
     _spoil(file)
-    assert _recorded(file) == ("first", "second")
+    assert _recorded(file) == ("first", "second", "third")
 
 
 def _fail(file: Path) -> None:
@@ -124,36 +182,16 @@ def _fail(file: Path) -> None:
         raise ZeroDivisionError
 
 
-def test_where_there_is_no_room_for_a_backup_the_one_before_stays_and_people_are_told(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def full(source: Path, target: Path) -> None:
-        target.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pipelines.backup.shutil.copyfile", full)
-    _record(file, "third")
-    assert capfd.readouterr().err == (
-        f"  The backup of the warehouse {file} could not be renewed ([Errno 28] No space left on device), that of 2025-03-03 02:05 UTC stays: "
-        "see that the disk has room for both.\n"
-    )
-    assert not _beside(file, "backup.half").exists()
-    _spoil(file)
-    with pytest.raises(
-        Problem, match=r"^The warehouse .* is damaged \(.*\), and its backup cannot be put back \(No space left on device\): free 1 MB"
-    ):
-        _recorded(file)
-    monkeypatch.undo()
-    assert _recorded(file) == ("first", "second")
-
-
-def test_a_damaged_warehouse_whose_backup_is_damaged_too_is_left_as_it_is(file: Path) -> None:
-    _spoil(file)
-    _spoil(_beside(file, "backup"))
-    spoilt = file.read_bytes()
-    with pytest.raises(Problem, match=r"is damaged or no DuckDB file \(.*\), and there is no backup of it: put back a copy, or"):
-        _recorded(file)
-    assert file.read_bytes() == spoilt
+def test_only_what_leadscore_left_beside_it_is_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "[acme].duckdb"
+    ours = ["backup", "backup.half", "damaged-20250303T020500", "damaged-20250303T020500.wal", "before-version-1", "before-version-1.half"]
+    theirs = ["backup-2025", "mine", "wal", "lock", "restored"]
+    for ending in (*ours, *theirs):
+        _beside(file, ending).touch()
+    _beside(file, "tmp").mkdir()
+    (_beside(file, "tmp") / "spilt").touch()
+    drop(file)
+    assert sorted(one.name for one in tmp_path.iterdir()) == sorted(f"[acme].duckdb.{ending}" for ending in theirs)
 
 
 @pytest.mark.xdist_group("company")
@@ -167,6 +205,6 @@ def test_a_night_after_a_damage_makes_the_list_and_says_so_until_somebody_has_re
     assert (report.refused, report.notices[0]) == (True, losses(file)[0])
     assert standing(read_settings(config), now).notices[0] == losses(file)[0]
     assert (read_settings(config).lists_folder / "2025-08-23" / "index.html").read_bytes() == page
-    _beside(file, "damaged").unlink()
+    _beside(file, "restored").unlink()
     assert losses(file) == ()
     assert "damaged" not in " ".join(standing(read_settings(config), now).notices)

@@ -125,7 +125,7 @@ def test_not_a_byte_of_the_person_is_left_in_any_file(config: Path) -> None:
     def naming(text: str) -> set[str]:
         return {file.name for file in home.rglob("*") if file.is_file() and text.encode() in file.read_bytes()}
 
-    (home / "warehouse.duckdb.damaged").write_text(f"as it was when {SECRET} stood in it", encoding="utf-8")
+    (home / "warehouse.duckdb.damaged-20250303T020500").write_text(f"as it was when {SECRET} stood in it", encoding="utf-8")
     assert {"warehouse.duckdb", "warehouse.duckdb.backup", "index.html", "leads.csv"} <= naming(SECRET)
     (home / "unexpected.log").write_text(f"ValueError: {SECRET}", encoding="utf-8")
     erase(read_settings(config), "L2", NOW)

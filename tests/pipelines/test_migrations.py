@@ -47,13 +47,13 @@ def test_an_old_file_opens_with_its_nights_and_lies_beside_itself_as_it_was(old:
     copy = old.with_name(COPY)
     assert _ledger(copy) == [(MONDAY, "L1", 0.5), (MONDAY, "L2", 0.4)]
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-    assert sorted(path.name for path in old.parent.iterdir()) == ["warehouse.duckdb", COPY]
+    assert sorted(path.name for path in old.parent.iterdir()) == ["warehouse.duckdb", COPY, "warehouse.duckdb.lock"]
 
 
 def test_a_new_file_is_of_this_version_and_has_nothing_to_keep(tmp_path: Path) -> None:
     with Warehouse.open(str(tmp_path / "warehouse.duckdb")) as warehouse:
         assert migrations.version_of(warehouse.raw) == len(STEPS)
-    assert [path.name for path in tmp_path.iterdir()] == ["warehouse.duckdb"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["warehouse.duckdb", "warehouse.duckdb.lock"]
 
 
 def test_a_step_that_breaks_off_leaves_the_file_as_it_was(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from features.problem import Problem
 from features.timeline import Timeline
 from pipelines.nightly import doubt, nightly
 from pipelines.post import Posted
+from pipelines.score import score
 from pipelines.settings import read_settings
 from pipelines.warehouse import Warehouse
 
@@ -57,6 +58,44 @@ def test_a_night_after_the_last_thing_that_the_source_knows_of_is_the_newest_it_
     assert nightly(own_company.config).facts["night"] == "2025-08-23"
     with pytest.raises(Problem, match="2025-08-30 is still to come"):
         nightly(own_company.config, None, date(2025, 8, 30))
+
+
+def _lists(config: Path) -> dict[str, bytes]:
+    lists = read_settings(config).lists_folder
+    return {str(file.relative_to(lists)): file.read_bytes() for file in sorted(lists.rglob("*")) if file.is_file()}
+
+
+def test_a_clock_that_is_behind_puts_no_other_list_in_the_place_of_one_that_sales_had(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_company.config
+    older_champion(config)
+    _begin(monkeypatch, datetime(2025, 8, 22, 2))
+    nightly(config)
+    # Published in the order of their days, the second from what was known later.
+    score(config, date(2025, 8, 23))
+    with Warehouse.of(read_settings(config)) as warehouse:
+        warehouse.raw.execute("UPDATE lineage SET extracted_at = '2025-08-24' WHERE as_of = '2025-08-23 02:00'")
+    config.write_text(config.read_text(encoding="utf-8").replace("[list]\n", "[list]\nexplore = 0.2\n"), encoding="utf-8")
+    before, lists = _ledger(config), _lists(config)
+    report = nightly(config)
+    assert (report.facts["night"], report.refused) == ("2025-08-22", True)
+    sentence = "The night of 2025-08-22 was published before, and sales has worked from it since: it stands."
+    assert any(notice.startswith(sentence) for notice in report.notices)
+    assert (_ledger(config), _lists(config)) == (before, lists)
+    # Whoever names it wants it.
+    assert score(config, date(2025, 8, 22)).facts["night"] == "2025-08-22"
+    assert _lists(config) != lists
+
+
+def test_a_night_of_which_sales_has_had_the_list_for_half_a_day_is_not_made_again(own_company: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = own_company.config
+    older_champion(config)
+    _begin(monkeypatch, datetime(2025, 8, 22, 2))
+    # The extract ends on the 23rd at midnight, 22 hours after the night; the first time it is scored all the same.
+    assert nightly(config).facts["listed"] > 0
+    config.write_text(config.read_text(encoding="utf-8").replace("[list]\n", "[list]\nexplore = 0.2\n"), encoding="utf-8")
+    lists = _lists(config)
+    assert any("sales has worked from it since: it stands" in notice for notice in nightly(config).notices)
+    assert _lists(config) == lists
 
 
 def test_a_night_that_was_killed_three_times_is_not_begun_for_ever(untouched: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: str) -> None:

@@ -23,7 +23,7 @@ from pipelines.nightly import nightly
 from pipelines.registry import registry_of
 from pipelines.report import Report
 from pipelines.settings import read_settings
-from pipelines.stages import is_over, is_published, mixed, night_inputs, once, source_inputs
+from pipelines.stages import is_published, is_settled, mixed, night_inputs, once, source_inputs
 from pipelines.train import train
 from pipelines.warehouse import Warehouse
 
@@ -112,11 +112,11 @@ def test_another_row_in_the_source_is_extracted(own: MadeUp) -> None:
 def test_a_row_that_was_refused_as_lying_in_the_future_is_looked_at_again(own: MadeUp) -> None:
     settings = read_settings(own.config)
     with Warehouse.of(settings) as warehouse:
-        assert is_over(warehouse)
+        assert is_settled(warehouse)
         warehouse.raw.execute(
             "INSERT INTO quarantine VALUES (?, 'deals', 7, 'created_at', '2031-01-01', 'lies in the future')", [warehouse.extracted_at()]
         )
-        assert not is_over(warehouse)
+        assert not is_settled(warehouse)
 
 
 def test_of_a_source_that_only_reading_tells_nobody_knows_the_inputs(own: MadeUp) -> None:
