@@ -179,7 +179,8 @@ def _is_mended(file: Path, error: duckdb.Error, replace: Replace) -> bool:
         raise _not_written(file, error) from error
     if _UNREADABLE.search(str(error)) or not (file.is_file() and os.access(file, os.R_OK | os.W_OK)):
         raise Problem(f"The warehouse {file} cannot be opened ({told(error)}): check the path and its permissions.") from error
-    if mend_log(file, error):
+    # What is fetched of a server is fetched again, whatever was logged of it.
+    if replace is not let_go and mend_log(file, error):
         with suppress(duckdb.Error):
             duckdb.connect(str(file)).close()
             return True
