@@ -52,7 +52,7 @@ def test_whatever_is_planted_nothing_but_warehouse_and_lists_says_who_anybody_is
     assert [sentence for text in said for sentence in text.splitlines() if found(sentence)] == []
     assert [one for one in drawn if found(one)] == []
     assert [record.name for record in every_log.records if found(f"{record.getMessage()} {vars(record)!r}")] == []
-    assert list(searched(home, apart=("warehouse.duckdb", "lists"))) == []
+    assert list(searched(home, apart=("warehouse.duckdb", "warehouse.duckdb.backup", "lists"))) == []
     assert list(searched(_prefect_home())) == []
     unlearned = ("name", "first_name", "email", "phone", "reachable_by", "second_box", "mobile_number", "company")
     assert learned.isdisjoint({*(f"leads.{name}" for name in unlearned), "accounts.name", "deals.name"})
