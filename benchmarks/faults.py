@@ -113,7 +113,7 @@ def damaged(twins: Twins, now: datetime, draw: Random) -> Befallen:
             blocks.seek(draw.choice([0, 4096, 8192, 12_288]))
             blocks.write(draw.randbytes(64))
     ended, seen = _watched(twins, twins.nursery.start(twins.run(now)).ended)
-    if not twins.second and "putting back its backup" not in ended.words:
+    if not twins.second and "Putting back its backup" not in ended.words:
         seen.append("nobody was told that a backup was put back")
     # Somebody has read it.
     for part in (*file.parent.glob(f"{file.name}.damaged*"), *file.parent.glob(f"{file.name}.restored")):

@@ -68,7 +68,8 @@ def put_back(file: Path, because: str) -> bool:
     backup, half = beside(file, "backup"), beside(file, "backup.half")
     if not backup.exists():
         return False
-    with step(f"The warehouse {file} is {because}: putting back its backup of {_written(backup)}"):
+    say(f"The warehouse {file} is {because}.")
+    with step(f"Putting back its backup of {_written(backup)}"):
         try:
             _copy(backup, half)
             _read(half)

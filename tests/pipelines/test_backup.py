@@ -63,7 +63,7 @@ def test_a_damaged_warehouse_is_what_the_last_command_left_and_people_are_told(f
     assert _recorded(file) == ("first", "second")
     said = capfd.readouterr().err
     assert f"The warehouse {file} is damaged (" in said
-    assert "): putting back its backup of 2025-03-03 02:05 UTC ..." in said
+    assert "  Putting back its backup of 2025-03-03 02:05 UTC ...\n" in said
     (damaged,) = file.parent.glob("*.damaged-*")
     assert losses(file) == (
         f"The warehouse was found damaged after it was written on {datetime.fromtimestamp(damaged.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC, and its "
@@ -87,7 +87,7 @@ def test_what_was_still_to_be_written_to_the_damaged_file_is_not_written_to_its_
 def test_a_warehouse_that_is_gone_comes_back(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file.unlink()
     assert _recorded(file) == ("first", "second")
-    assert f"The warehouse {file} is gone: putting back its backup of 2025-03-03 02:05 UTC ..." in capfd.readouterr().err
+    assert f"  The warehouse {file} is gone.\n  Putting back its backup of 2025-03-03 02:05 UTC ...\n" in capfd.readouterr().err
     (said,) = losses(file)
     assert said.startswith("The warehouse was found gone by a command, and its backup of 2025-03-03 02:05 UTC was put back: what was recorded in")
 
