@@ -42,7 +42,7 @@ def keep(raw: duckdb.DuckDBPyConnection, file: Path) -> None:
     half, backup = beside(file, "backup.half"), beside(file, "backup")
     try:
         raw.execute("CHECKPOINT")
-        _copy(file, half)
+        copy(file, half)
         _read(half)
         os.replace(half, backup)
     except (OSError, duckdb.Error) as error:
@@ -71,7 +71,7 @@ def put_back(file: Path, because: str) -> bool:
     say(f"The warehouse {file} is {because}.")
     with step(f"Putting back its backup of {_written(backup)}"):
         try:
-            _copy(backup, half)
+            copy(backup, half)
             _read(half)
             _note(file, _cost(file, because))
             # What was not yet written to the damaged file would be written to the other one.
@@ -100,7 +100,7 @@ def mend_log(file: Path, error: duckdb.Error) -> bool:
     if "WAL" not in str(error) or not log.exists():
         return False
     aside = beside(file, f"damaged-{_stamp(file)}.wal")
-    _copy(log, aside)
+    copy(log, aside)
     _note(
         file,
         f"The log beside the warehouse ended in what cannot be read, or was of another file: what a command recorded after {_written(file)} may be "
@@ -153,7 +153,7 @@ def _cost(file: Path, because: str) -> str:
     )
 
 
-def _copy(source: Path, half: Path) -> None:
+def copy(source: Path, half: Path) -> None:
     """A copy that is on the disk and belongs to whom the source does, whoever copies it."""
     shutil.copyfile(source, half)
     half.chmod(0o600)

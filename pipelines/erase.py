@@ -78,7 +78,7 @@ def erase(settings: Settings, lead: str, now: datetime) -> Report:
                 gone = forget(settings, warehouse, ids, ASKED, now)
     if not ids and not erased:
         raise Problem(f"There is no lead {lead} in the warehouse: check the id, or run `leadscore extract`.")
-    rewrite(settings.warehouse_file, backed_up=not on_a_server(settings.warehouse_url))
+    rewrite_warehouse(settings)
     if not ids:
         raise Problem(f"Lead {lead} was erased before: nothing of it is left here, and extracts pass over its rows.")
     facts = {"rows": sum(gone.rows.values()), "lists written anew": gone.nights, "predictions of past runs": gone.predictions}
@@ -155,6 +155,11 @@ def forget(settings: Settings, warehouse: Warehouse, ids: Collection[str], becau
         gone.predictions = sum(registry_of(one).forget([*ids, *alone]) for one in learned)
     _drop_traceback(settings, said)
     return gone
+
+
+def rewrite_warehouse(settings: Settings) -> None:
+    """Write the company's file anew, once somebody has been taken out of it; what is fetched of a server has no backup."""
+    rewrite(settings.warehouse_file, backed_up=not on_a_server(settings.warehouse_url))
 
 
 def _count(warehouse: Warehouse, table: str, ids: Collection[str]) -> int:

@@ -6,7 +6,6 @@ Columns that were added need no step: they are empty where nothing was known. A 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from features.problem import Problem
+from pipelines.backup import beside, copy
 from pipelines.catalog import kinds_of, whole
 
 Raw = duckdb.DuckDBPyConnection
@@ -53,7 +53,7 @@ def migrate(raw: Raw, file: Path | None = None) -> None:
     if there == now:
         return
     if file and kinds_of(raw, "ledger"):
-        _keep_copy(raw, file, file.with_name(f"{file.name}.before-version-{now}"))
+        _keep_copy(raw, file, beside(file, f"before-version-{now}"))
     with whole(raw):
         for step in STEPS[there:]:
             step(raw)
@@ -81,16 +81,15 @@ def version_of(raw: Raw) -> int:
     return int(raw.execute(f"SELECT max(version) FROM {_TABLE}").fetchall()[0][0])
 
 
-def _keep_copy(raw: Raw, file: Path, copy: Path) -> None:
+def _keep_copy(raw: Raw, file: Path, kept: Path) -> None:
     """The file as it is, beside it; one that is there already is older, and stays."""
-    if copy.exists():
+    if kept.exists():
         return
-    half = copy.with_name(f"{copy.name}.half")
+    half = beside(kept, "half")
     try:
         raw.execute("CHECKPOINT")
-        shutil.copyfile(file, half)
-        half.chmod(0o600)
-        os.replace(half, copy)
+        copy(file, half)
+        os.replace(half, kept)
     except OSError as error:
         with suppress(OSError):
             half.unlink()

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from features.problem import Problem
 from pipelines.delivery.folder import withdraw_folder
-from pipelines.erase import forget, links
+from pipelines.erase import forget, links, rewrite_warehouse
 from pipelines.report import Report
-from pipelines.settings import Settings, on_a_server
-from pipelines.storage import is_owed, owe_rewriting, rewrite
+from pipelines.settings import Settings
+from pipelines.storage import is_owed, owe_rewriting
 from pipelines.warehouse import Warehouse
 
 EXPIRED = "kept long enough"
@@ -37,7 +37,7 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
     people = settings.people
     if is_owed(settings.warehouse_file):
         # A run had erased somebody, and was killed before it could write the file anew.
-        _rewrite(settings)
+        rewrite_warehouse(settings)
     if not people.keep_days and not people.keep_nights_days:
         return Report("retention")
     with Warehouse.of(settings) as warehouse:
@@ -56,12 +56,8 @@ def keep_to_time(settings: Settings, now: datetime) -> Report:
                     forget(settings, warehouse, ids, EXPIRED, now)
                 facts["leads erased"] = len(ids)
     if any(facts.values()):
-        _rewrite(settings)
+        rewrite_warehouse(settings)
     return Report("retention", {name: count for name, count in facts.items() if count})
-
-
-def _rewrite(settings: Settings) -> None:
-    rewrite(settings.warehouse_file, backed_up=not on_a_server(settings.warehouse_url))
 
 
 def silent(warehouse: Warehouse, since: datetime) -> list[str]:

@@ -147,7 +147,7 @@ def _closing(connection: Any) -> Iterator[Any]:
 
 def let_go(file: Path, because: str) -> bool:
     """Of a file that only holds what a server has: it is made again, and everything fetched."""
-    for part in (file, file.with_name(f"{file.name}.wal")):
+    for part in (file, beside(file, "wal")):
         part.unlink(missing_ok=True)
     return True
 
@@ -159,15 +159,16 @@ def _connection(file: Path, replace: Replace) -> Any:
     try:
         connection = _connected(str(file))
     except duckdb.Error as error:
-        connection = _connected(str(file)) if _is_mended(file, error, replace) else None
+        _mend(file, error, replace)
+        connection = _connected(str(file))
     if stat.S_IMODE(file.stat().st_mode) != 0o600:
         with suppress(OSError):
             file.chmod(0o600)
     return connection
 
 
-def _is_mended(file: Path, error: duckdb.Error, replace: Replace) -> bool:
-    """Whether a file that could not be opened now can.
+def _mend(file: Path, error: duckdb.Error, replace: Replace) -> None:
+    """See that a file which could not be opened now can.
 
     Raises
     ------
@@ -183,10 +184,9 @@ def _is_mended(file: Path, error: duckdb.Error, replace: Replace) -> bool:
     if replace is not let_go and mend_log(file, error):
         with suppress(duckdb.Error):
             duckdb.connect(str(file)).close()
-            return True
+            return
     if not replace(file, f"damaged ({told(error)})"):
         raise _damaged(file, error) from error
-    return True
 
 
 def _connected(url: str) -> Any:

@@ -120,7 +120,7 @@ def test_where_there_is_no_room_for_a_backup_the_one_before_stays_and_people_are
         half.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.backup._copy", full)
+    monkeypatch.setattr("pipelines.backup.copy", full)
     _record(file, "third")
     assert capfd.readouterr().err == (
         f"  The backup of the warehouse {file} could not be renewed (No space left on device), that of 2025-03-03 02:05 UTC stays: "

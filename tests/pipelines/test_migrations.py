@@ -71,7 +71,7 @@ def test_without_room_for_a_copy_nothing_is_begun(old: Path, monkeypatch: pytest
     def full(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(migrations.shutil, "copyfile", full)
+    monkeypatch.setattr(migrations, "copy", full)
     with pytest.raises(Problem, match=r"no copy of it can be kept \(No space left on device\): free .* MB"), Warehouse.open(str(old)):
         pass
     assert _ledger(old) == [(MONDAY, "L1", 0.5), (MONDAY, "L2", 0.4)]
